@@ -1,0 +1,1 @@
+"""Make records: sources, samples, prompts, teachers, store, verdicts, join, release."""

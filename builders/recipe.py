@@ -1,0 +1,187 @@
+"""A recipe: one TOML file that says everything about a run. Unknown keys are errors.
+
+Paths are relative to the recipe's own folder. Keys and tokens are never in a recipe: `api_key_env` names the
+environment variable that holds one.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from safety_reasoning.builders.sources.selection import Selection
+from safety_reasoning.errors import UsageError
+from safety_reasoning.schemas.columns import TEACHER, Naming
+
+TeacherName = Annotated[str, StringConstraints(pattern=rf"^{TEACHER}$", max_length=64)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SourceRecipe(_Section):
+    """One source of samples."""
+
+    kind: Literal["aegis", "canttalkaboutthis", "wildguardmix", "published"]
+    """Which upstream format the files have."""
+    path: str
+    """A local folder, or `hf://datasets/OWNER/NAME`."""
+    revision: str | None = None
+    """The commit or tag of a Hub source; required there. For a local folder: what it was fetched from, for the
+    record."""
+    split: Literal["train", "validation", "test"] = "train"
+    """Which of the source's splits is read."""
+    suicide_detection: str | None = None
+    """Aegis only: a folder with Suicide_Detection.csv, to reconstruct REDACTED prompts for the teachers."""
+    select: Selection = Selection()
+    """CantTalkAboutThis only: which user turns of a dialogue become samples."""
+
+
+class Sampling(_Section):
+    """How a teacher is asked for one step."""
+
+    temperature: float = Field(default=0.6, ge=0)
+    """As the paper samples (section 4.2); a model's own card may say otherwise."""
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """Nucleus sampling."""
+    max_tokens: int = Field(default=4096, ge=1)
+    """The limit of one reply, reasoning included."""
+    seed: int = 0
+    """Sent with every call; servers that sample by it give the same reply again."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the request, as the server documents them (top_k, chat_template_kwargs, …)."""
+
+
+class TeacherRecipe(_Section):
+    """One teacher."""
+
+    name: TeacherName
+    """Its part of the column names: lower-case letters, digits and underscores, a letter first."""
+    engine: Literal["openai", "embedded"]
+    """openai: any OpenAI-compatible server. embedded: SmolLM2-135M in this process, on the CPU."""
+    model: str = ""
+    """The model's name as the server knows it."""
+    base_urls: tuple[str, ...] = ()
+    """openai: the servers, each up to and with /v1; a call goes to the least busy one."""
+    api_key_env: str | None = None
+    """openai: the environment variable that holds the key; None for servers that want none."""
+    concurrency: int = Field(default=16, ge=1)
+    """Calls in flight, over all servers of the teacher."""
+    timeout_s: float = Field(default=1800.0, gt=0)
+    """For one call; long traces take minutes."""
+    attempts: int = Field(default=6, ge=1)
+    """Tries of one call when the server is busy, fails or cuts the connection."""
+    full: Sampling = Sampling()
+    """For the full trace."""
+    efficient: Sampling = Sampling(max_tokens=1024)
+    """For the shortened trace."""
+    predict: Sampling = Sampling()
+    """For the blind prediction (`release.verdict = "blind"`)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.engine == "openai" and not (self.base_urls and self.model):
+            raise ValueError("engine \"openai\" needs `base_urls` and `model`")
+        if self.engine == "embedded" and (self.base_urls or self.api_key_env):
+            raise ValueError('engine "embedded" serves itself: remove `base_urls` and `api_key_env`')
+        if self.name.startswith("trace_"):
+            raise ValueError("a name that starts with `trace_` would make column names ambiguous")
+        return self
+
+
+class ReleaseRecipe(_Section):
+    """What is written."""
+
+    name: str
+    """The data set's name, as the card's title."""
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = "0.1.0"
+    """The semantic version that the card and the manifest state."""
+    out: str
+    """The release folder. It is replaced as a whole, and only if it is a release or empty."""
+    store: str
+    """The SQLite file that keeps every reply."""
+    columns: Naming = "card"
+    """card: the column names of the dataset card. published: those of the published files."""
+    keep: str = "any"
+    """Which samples are kept by verdict: any, majority or all of the teachers agree with the gold label, or
+    the teacher of that name does."""
+    verdict: Literal["with_trace", "blind"] = "with_trace"
+    """with_trace: the verdict given beside the full trace, by a teacher that was told the gold label.
+    blind: a further call with the inference prompt, which does not tell it."""
+    license: str = "cc-by-4.0"
+    """The Hub's identifier of the release's licence."""
+    repo: str = ""
+    """The Hub repository that the card's examples name; '' where none is decided."""
+    language: tuple[str, ...] = ("en",)
+    """Language codes for the card."""
+
+
+class Recipe(_Section):
+    """A whole run."""
+
+    release: ReleaseRecipe
+    sources: tuple[SourceRecipe, ...] = Field(min_length=1)
+    teachers: tuple[TeacherRecipe, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [teacher.name for teacher in self.teachers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two teachers are named {twice[0]!r}: their columns would be the same")
+        if not names and any(source.kind != "published" for source in self.sources):
+            raise ValueError("a source without traces needs at least one [[teachers]] section")
+        if names and any(source.kind == "published" for source in self.sources):
+            raise ValueError("a published source has its traces: give it a recipe without [[teachers]]")
+        if names and self.release.keep not in {"any", "majority", "all", *names}:
+            raise ValueError(f"release.keep = {self.release.keep!r}: use any, majority, all or {', '.join(names)}")
+        return self
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a file, its paths made absolute.
+
+    Raises: UsageError naming the file, the field, what is wrong and what is allowed.
+    """
+    try:
+        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {path} cannot be read", why=str(error)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {path} is not TOML", why=str(error), fix="mend that line") from error
+    try:
+        recipe = Recipe.model_validate(parsed)
+    except pydantic.ValidationError as error:
+        faults = "\n".join(_fault(item) for item in error.errors(include_url=False, include_input=False))
+        raise UsageError(f"recipe {path} cannot be used\n{faults}", fix="correct the fields named above") from error
+    return _anchored(recipe, path.parent)
+
+
+def _fault(item: Any) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or "recipe"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "unknown key"
+    return f"  {field}: {message}"
+
+
+def _anchored(recipe: Recipe, folder: Path) -> Recipe:
+    def absolute(path: str) -> str:
+        return path if path.startswith("hf://") else str((folder / path).resolve())
+
+    sources = tuple(
+        source.model_copy(
+            update={
+                "path": absolute(source.path),
+                "suicide_detection": source.suicide_detection and absolute(source.suicide_detection),
+            }
+        )
+        for source in recipe.sources
+    )
+    release = recipe.release.model_copy(
+        update={"out": absolute(recipe.release.out), "store": absolute(recipe.release.store)}
+    )
+    return recipe.model_copy(update={"sources": sources, "release": release})

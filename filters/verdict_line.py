@@ -1,0 +1,20 @@
+"""A trace must not state a verdict in the answer's format.
+
+NeMo Guardrails reads such a line in a trace that was cut before its end as the verdict itself, and lets the
+message through. A whole line is not needed for that: the words and the colon are.
+"""
+
+import regex
+
+from safety_reasoning.filters.reasons import Drop
+
+_STATED = regex.compile(
+    r"(?i)\b(?:prompt|response)[^\S\n]{1,4}+(?:harm|refusal)[^\w\n:]{0,8}+:[^\w\n]{0,8}+"
+    r"(?:unharmful|harmful|refusal|compliance)\b"
+    r"|(?m:^)[^\w\n]{0,20}+(?:on-topic|off-topic)[^\w\n]{0,20}+(?m:$)"
+)
+
+
+def verdict_line(trace: str) -> Drop | None:
+    """VERDICT_LINE if the trace holds a verdict as an answer would give it."""
+    return Drop.VERDICT_LINE if _STATED.search(trace) else None
