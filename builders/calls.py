@@ -54,6 +54,8 @@ class Call:
     parent_key: str = ""
     """The call whose reply the variables quote: its key stands for that text."""
     attempt: int = 0
+    grammar: str = ""
+    """GBNF that the answer is forced into; the embedded engine only."""
 
     @property
     def key(self) -> str:
@@ -69,6 +71,7 @@ class Call:
                 quoted,
                 self.sampling.model_dump(mode="json"),
                 self.attempt,
+                self.grammar,
             ]
         )
 

@@ -6,6 +6,7 @@ from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.prompts import load_prompt
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.samples import ContentSafetySample, Sample, TopicControlSample
+from safety_reasoning.builders.teachers.embedded import MODEL, grammar_for
 from safety_reasoning.filters.apply import reasons
 
 ONE_SENTENCE = "one sentence of at most 30 words"
@@ -61,11 +62,12 @@ def _call(
         step=step,
         sample_key=sample.key,
         teacher=teacher.name,
-        model=teacher.model,
+        model=teacher.model or MODEL,
         prompt=load_prompt(prompt),
         variables=variables,
         sampling=sampling,
         parent_key=parent_key,
+        grammar=grammar_for(prompt) if teacher.engine == "embedded" else "",
     )
 
 

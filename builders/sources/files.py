@@ -45,10 +45,14 @@ def source_folder(path: str, revision: str | None, patterns: list[str]) -> Path:
             why="a release must be rebuilt from the same bytes",
             fix='add revision = "<commit hash or tag>" to the source in the recipe',
         )
-    return _fetch(path.removeprefix(_HUB), revision, patterns)
+    return fetch_snapshot(path.removeprefix(_HUB), revision, patterns)
 
 
-def _fetch(repo: str, revision: str, patterns: list[str]) -> Path:
+def fetch_snapshot(repo: str, revision: str, patterns: list[str]) -> Path:
+    """The local copy of a Hub dataset at a revision, of the files that match.
+
+    Raises: UsageError if it cannot be fetched, naming what to do about a gated one.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 

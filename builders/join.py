@@ -1,0 +1,143 @@
+"""Join: samples and the store's replies to wide records, and the keep rule. Pure but for reading the store."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.left_out import LeftOut, Reason, left_out_sample
+from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
+from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.records import Record, TeacherTraces
+from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.store import Store
+from safety_reasoning.builders.verdicts import mismatch, strip_think
+from safety_reasoning.errors import UsageError
+from safety_reasoning.filters.apply import reasons
+
+FULL, EFFICIENT = "full", "efficient"
+
+
+@dataclass(slots=True)
+class Joined:
+    """What the release is made of."""
+
+    records: list[Record] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    dropped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Traces that are not released, by teacher, step and reason (a `Drop` or a `Status`)."""
+
+
+def join(recipe: Recipe, samples: Sequence[Sample], store: Store) -> Joined:
+    """The records of the samples, from the replies in the store.
+
+    Raises: UsageError if a call of the recipe has no reply yet.
+    """
+    joined = Joined()
+    teachers = sorted(recipe.teachers, key=lambda teacher: teacher.name)
+    for sample in samples:
+        traces = {t.name: _teacher_traces(sample, t, recipe, store, joined) for t in teachers}
+        _keep(Record(sample=sample, traces=traces), recipe.release.keep, joined)
+    return joined
+
+
+def rejoin(recipe: Recipe, records: Iterable[Record]) -> Joined:
+    """The records of a published release under this recipe's filters and keep rule."""
+    found = list(records)
+    joined = Joined()
+    teachers = sorted({name for record in found for name in record.traces})
+    _check_rule(recipe.release.keep, teachers)
+    for record in found:
+        traces = {name: _filtered(name, record.traces.get(name), joined) for name in teachers}
+        _keep(Record(sample=record.sample, traces=traces), recipe.release.keep, joined)
+    return joined
+
+
+def _check_rule(rule: str, teachers: Sequence[str]) -> None:
+    if rule not in {"any", "majority", "all", *teachers}:
+        raise UsageError(
+            f"release.keep = {rule!r} names no teacher of the source",
+            fix=f"use any, majority, all or one of: {', '.join(teachers)}",
+        )
+
+
+def _teacher_traces(
+    sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store, joined: Joined
+) -> TeacherTraces:
+    full = _reply(store, full_call(sample, teacher).key)
+    judged = full
+    if recipe.release.verdict == "blind":
+        judged = _reply(store, predict_call(sample, teacher).key)
+    traces = TeacherTraces(
+        full=_text(full, full.reasoning, teacher.name, FULL, joined),
+        efficient=None,
+        mismatch=mismatch(sample, judged.answer) if judged.status is Status.OK else None,
+    )
+    call = efficient_call(sample, teacher, full)
+    if call is None:
+        return _filtered(teacher.name, traces, joined)
+    short = _reply(store, call.key)
+    efficient = _text(short, " ".join(short.answer.split()), teacher.name, EFFICIENT, joined)
+    return _filtered(
+        teacher.name,
+        TeacherTraces(full=traces.full, efficient=efficient, mismatch=traces.mismatch),
+        joined,
+    )
+
+
+def _reply(store: Store, key: str) -> Reply:
+    reply = store.get(key)
+    if reply is None:
+        raise UsageError(
+            "the store lacks replies that the recipe needs",
+            why="not every call was answered yet",
+            fix="run `safety-reasoning build` with this recipe first",
+        )
+    return reply
+
+
+def _text(reply: Reply, text: str | None, teacher: str, step: str, joined: Joined) -> str | None:
+    if reply.status is Status.OK and text is not None:
+        return strip_think(text)
+    joined.dropped[teacher, step, reply.status] += 1
+    return None
+
+
+def _filtered(teacher: str, traces: TeacherTraces | None, joined: Joined) -> TeacherTraces:
+    """The traces that pass every filter; an efficient one goes with its full one."""
+    if traces is None:
+        return TeacherTraces(full=None, efficient=None, mismatch=None)
+    full = _passed(traces.full, teacher, FULL, joined)
+    efficient = _passed(traces.efficient, teacher, EFFICIENT, joined) if full is not None else None
+    return TeacherTraces(full=full, efficient=efficient, mismatch=traces.mismatch)
+
+
+def _passed(trace: str | None, teacher: str, step: str, joined: Joined) -> str | None:
+    if trace is None:
+        return None
+    found = reasons(trace)
+    joined.dropped.update((teacher, step, reason) for reason in found[:1])
+    return None if found else trace
+
+
+def _keep(record: Record, rule: str, joined: Joined) -> None:
+    if all(traces.full is None for traces in record.traces.values()):
+        reason, detail = Reason.NO_USABLE_TRACE, "every full trace is missing or was filtered"
+    elif not kept_by(rule, record):
+        reason, detail = Reason.KEEP_RULE, f"keep = {rule}"
+    else:
+        joined.records.append(record)
+        return
+    joined.left_out.append(left_out_sample(record.sample, reason, detail))
+
+
+def kept_by(rule: str, record: Record) -> bool:
+    """Whether the keep rule holds; a teacher agrees if its verdict does and its full trace is released."""
+    agree = [name for name, t in record.traces.items() if t.mismatch is False and t.full is not None]
+    if rule == "any":
+        return bool(agree)
+    if rule == "majority":
+        return 2 * len(agree) > len(record.traces)
+    if rule == "all":
+        return len(agree) == len(record.traces)
+    return rule in agree

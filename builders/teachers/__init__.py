@@ -1,0 +1,1 @@
+"""Teachers: whoever answers a call. One protocol, one file an engine."""
