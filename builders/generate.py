@@ -150,9 +150,7 @@ class _Run:
             self.progress.expect(name, step, total=total, done=total - missing[name, step])
         return todo
 
-    async def _ask(
-        self, teachers: Mapping[str, Teacher], todo: Mapping[str, list[Call]], answered: _Queue
-    ) -> None:
+    async def _ask(self, teachers: Mapping[str, Teacher], todo: Mapping[str, list[Call]], answered: _Queue) -> None:
         async with asyncio.TaskGroup() as group:
             for name, teacher in teachers.items():
                 pending, failures = iter(todo[name]), Counter[str]()

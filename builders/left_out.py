@@ -60,7 +60,7 @@ class LeftOut:
     """The row, or the sample's columns, as ASCII JSON, so that any text can be kept."""
 
 
-class BadRow(ValueError):  # noqa: N818 - carries a reason to the reader that keeps the row aside
+class BadRow(ValueError):
     """A row that cannot be used; the readers turn it into `LeftOut`, `--strict` into an error."""
 
     def __init__(self, reason: Reason, field: str, detail: str) -> None:

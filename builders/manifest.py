@@ -1,7 +1,7 @@
 """The manifest: everything that says what a release is and how it was made; no time stamps, no secrets."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -107,7 +107,7 @@ def _teacher(teacher: TeacherRecipe, recipe: Recipe) -> Manifest:
     }
 
 
-def _prompts(step: Step, kinds: list[str]) -> list[Manifest]:
+def _prompts(step: Step, kinds: Sequence[str]) -> list[Manifest]:
     names = ["efficient"] if step is Step.EFFICIENT else sorted({_PROMPTS[kind, step] for kind in kinds})
     prompts = [load_prompt(name) for name in names]
     return [{"name": p.name, "version": p.version, "sha256": p.sha256} for p in prompts]

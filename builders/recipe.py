@@ -84,7 +84,7 @@ class TeacherRecipe(_Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.engine == "openai" and not (self.base_urls and self.model):
-            raise ValueError("engine \"openai\" needs `base_urls` and `model`")
+            raise ValueError('engine "openai" needs `base_urls` and `model`')
         if self.engine == "embedded" and (self.base_urls or self.api_key_env):
             raise ValueError('engine "embedded" serves itself: remove `base_urls` and `api_key_env`')
         if self.name.startswith("trace_"):

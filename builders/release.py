@@ -24,15 +24,15 @@ from safety_reasoning.builders.left_out import LeftOut
 from safety_reasoning.builders.manifest import Manifest, make_manifest
 from safety_reasoning.builders.recipe import Recipe
 from safety_reasoning.builders.records import Record, input_columns
-from safety_reasoning.builders.sources.files import sha256_of
 from safety_reasoning.builders.sources.load import Loaded
 from safety_reasoning.cards.render import render_card
 from safety_reasoning.cards.statistics import statistics
 from safety_reasoning.errors import UsageError
+from safety_reasoning.files import sha256_of
 from safety_reasoning.schemas.columns import JSONL_FILE, Naming, Task, families
 from safety_reasoning.schemas.features import arrow_schema
 from safety_reasoning.schemas.folder import MANIFEST, validate_folder
-from safety_reasoning.schemas.record import Schema, record_schema
+from safety_reasoning.schemas.record import record_schema
 
 _ROW_GROUP = 2000
 _CARD = "README.md"
@@ -64,7 +64,8 @@ def write_release(recipe: Recipe, loaded: Loaded, joined: Joined) -> Manifest:
 
 def _write(folder: Path, recipe: Recipe, loaded: Loaded, joined: Joined) -> Manifest:
     left_out = sorted(
-        [*loaded.left_out, *joined.left_out], key=lambda i: (i.source, i.file, i.row, i.key, i.reason, i.detail)
+        [*loaded.left_out, *joined.left_out],
+        key=lambda i: (i.source, i.file, i.row, i.key, i.reason, i.detail),
     )
     configs: dict[Task, Manifest] = {}
     for task in Task:
@@ -104,15 +105,7 @@ def _write_config(folder: Path, task: Task, records: Sequence[Record], naming: N
         "arrow_bytes": table.nbytes,
         "parquet_bytes": parquet.stat().st_size,
         "statistics": statistics(task, records, teachers),
-        "fields": _fields(schema),
     }
-
-
-def _fields(schema: Schema) -> list[Manifest]:
-    return [
-        {"name": name, "type": of["type"], "description": of["description"]}
-        for name, of in schema["properties"].items()
-    ]
 
 
 def record_columns(record: Record, task: Task, naming: Naming) -> dict[str, Any]:

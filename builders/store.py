@@ -195,5 +195,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _unusable(path: Path, error: Exception) -> UsageError:
     return UsageError(
-        f"store {path} cannot be opened", why=str(error), fix="give the recipe a `release.store` that can be written"
+        f"store {path} cannot be opened",
+        why=str(error),
+        fix="give the recipe a `release.store` that can be written",
     )

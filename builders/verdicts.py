@@ -72,7 +72,7 @@ def parse_harm(text: str) -> HarmVerdict | Fault:
     return HarmVerdict(cast(Harm, prompt), cast(Harm | None, response), cast(Refusal | None, refusal))
 
 
-def _value(rest: str) -> str | None | Fault:
+def _value(rest: str) -> str | Fault | None:
     found = _STARTS.match(rest)
     if found is None:
         return Fault.NO_VERDICT

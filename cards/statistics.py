@@ -81,7 +81,11 @@ def _pair(a: str, b: str, records: Sequence[Record]) -> Statistics:
     """How often two teachers are both right or both wrong, where both gave a verdict."""
     flags = [(record.traces[a].mismatch, record.traces[b].mismatch) for record in records]
     both = [(x, y) for x, y in flags if x is not None and y is not None]
-    return {"teachers": [a, b], "verdicts": len(both), "same": _share(sum(x == y for x, y in both), len(both))}
+    return {
+        "teachers": [a, b],
+        "verdicts": len(both),
+        "same": _share(sum(x == y for x, y in both), len(both)),
+    }
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -36,12 +36,8 @@ class Families:
 
 
 _CARD = {
-    Task.CONTENT_SAFETY: Families(
-        "safety_reasoning_", "efficient_safety_reasoning_trace_", "prediction_gt_mismatch_"
-    ),
-    Task.TOPIC_CONTROL: Families(
-        "safety_reasoning_trace_", "efficient_reasoning_trace_", "prediction_gt_mismatch_"
-    ),
+    Task.CONTENT_SAFETY: Families("safety_reasoning_", "efficient_safety_reasoning_trace_", "prediction_gt_mismatch_"),
+    Task.TOPIC_CONTROL: Families("safety_reasoning_trace_", "efficient_reasoning_trace_", "prediction_gt_mismatch_"),
 }
 _PUBLISHED = {
     Task.CONTENT_SAFETY: Families("safety_reasoning_", "efficient_reasoning_", "prediction_gt_mismatch_"),

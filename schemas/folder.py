@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safety_reasoning.errors import UsageError
+from safety_reasoning.files import fetch_snapshot, sha256_of
 from safety_reasoning.schemas.columns import JSONL_FILE, Naming
 from safety_reasoning.schemas.validate import Report, Violation, validate_file
 
@@ -30,8 +31,6 @@ def validate(path: str, *, limit: int = 100, naming: Naming = "card") -> Report:
 
 
 def _fetched(reference: str) -> Path:
-    from safety_reasoning.builders.sources.files import fetch_snapshot
-
     repo, _, revision = reference.partition("@")
     return fetch_snapshot(repo, revision or "main", ["*.jsonl", "*.parquet", "*.json", "README.md"])
 
@@ -84,8 +83,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, manifest: dict[str, Any], report: Report) -> None:
-    from safety_reasoning.builders.sources.files import sha256_of
-
     for name, stated in manifest["files"].items():
         path = folder / name
         if not path.is_file():

@@ -139,7 +139,14 @@ def _expected(pointer: str, error: jsonschema.ValidationError) -> Iterator[Broke
 
 
 def _json_kind(value: object) -> str:
-    kinds = {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+    kinds = {
+        type(None): "null",
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        str: "string",
+        list: "array",
+    }
     return kinds.get(type(value), "object")
 
 

@@ -6,6 +6,7 @@ sample stay what they are.
 """
 
 import hashlib
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +24,8 @@ _FRONT = "---\n"
 class _Template(string.Template):
     """`string.Template` with `{name}` for a variable and everything else literal."""
 
-    flags = 0
-    pattern = r"""
-        \{(?P<named>[a-z_]+)\}
-        | (?P<escaped>(?!)) | (?P<braced>(?!)) | (?P<invalid>(?!))
-    """
+    flags = re.NOFLAG
+    pattern = r"\{(?P<named>[a-z_]+)\}|(?P<escaped>(?!))|(?P<braced>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]  # the base class compiles it
 
 
 @dataclass(frozen=True, slots=True)

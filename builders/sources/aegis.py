@@ -73,17 +73,13 @@ def to_sample(value: object, reconstructions: Mapping[int, str] | None) -> Conte
             "prompt_label": prompt_label,
             "response_label": response_label,
             "prompt_label_source": fields.choice(row, "prompt_label_source", ("human",)),
-            "response_label_source": fields.optional_choice(
-                row, "response_label_source", RESPONSE_LABEL_SOURCES
-            ),
+            "response_label_source": fields.optional_choice(row, "response_label_source", RESPONSE_LABEL_SOURCES),
             "violated_categories": fields.text(row, "violated_categories"),
         },
     )
 
 
-def _reconstructed(
-    prompt: str, reconstruction_id: int | None, reconstructions: Mapping[int, str] | None
-) -> str:
+def _reconstructed(prompt: str, reconstruction_id: int | None, reconstructions: Mapping[int, str] | None) -> str:
     if prompt != REDACTED or reconstructions is None:
         return prompt
     if reconstruction_id is None or reconstruction_id not in reconstructions:

@@ -42,9 +42,7 @@ def to_samples(value: object) -> tuple[list[TopicControlSample], list[BadRow]]:
         raise BadRow(Reason.MISSING_FIELD, "conversation", "the dialogue has no turns")
     instruction = fields.text(row, "system_instruction")
     domain = fields.optional_text(row, "domain") or ""
-    flow = place(
-        _turns(row, "conversation"), _turns(row, "conversation_with_distractors"), _distractors(row)
-    )
+    flow = place(_turns(row, "conversation"), _turns(row, "conversation_with_distractors"), _distractors(row))
     return list(_samples(flow, instruction, domain)), list(_problems(flow))
 
 

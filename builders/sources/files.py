@@ -4,7 +4,6 @@ JSON is read with the standard library on purpose: upstream files hold `NaN` and
 streaming parsers refuse, and the rows of the largest file (50 MB) fit in memory.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import polars as pl
 
 from safety_reasoning.builders.left_out import BadRow, Reason
 from safety_reasoning.errors import UsageError
+from safety_reasoning.files import fetch_snapshot
 
 _HUB = "hf://datasets/"
 
@@ -46,37 +46,6 @@ def source_folder(path: str, revision: str | None, patterns: list[str]) -> Path:
             fix='add revision = "<commit hash or tag>" to the source in the recipe',
         )
     return fetch_snapshot(path.removeprefix(_HUB), revision, patterns)
-
-
-def fetch_snapshot(repo: str, revision: str, patterns: list[str]) -> Path:
-    """The local copy of a Hub dataset at a revision, of the files that match.
-
-    Raises: UsageError if it cannot be fetched, naming what to do about a gated one.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
-
-    try:
-        folder = snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns)
-    except GatedRepoError as error:
-        raise UsageError(
-            f"dataset {repo} is gated",
-            why="the Hub gives it only to accounts that accepted its terms",
-            fix=f"accept them at https://huggingface.co/datasets/{repo} and log in with `hf auth login`",
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise UsageError(
-            f"dataset {repo} at revision {revision} could not be fetched",
-            why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",
-            fix="check the name, the revision, the login and the connection",
-        ) from error
-    return Path(folder)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def array_rows(path: Path) -> Iterator[RawRow]:

@@ -21,12 +21,12 @@ from safety_reasoning.builders.sources.files import (
     RawRow,
     array_rows,
     line_rows,
-    sha256_of,
     source_folder,
     table_rows,
 )
 from safety_reasoning.builders.sources.selection import Selection, select
 from safety_reasoning.errors import UsageError
+from safety_reasoning.files import sha256_of
 from safety_reasoning.schemas.columns import JSONL_FILE, Task
 
 _FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -218,16 +218,12 @@ class _Reading:
         if self.strict:
             raise strict_error(bad, file=str(self.path), row=raw.number)
         self.loaded.left_out.append(
-            left_out_row(
-                self.format.task, bad, source=self.kind, file=self.name, row=raw.number, raw=raw.value
-            )
+            left_out_row(self.format.task, bad, source=self.kind, file=self.name, row=raw.number, raw=raw.value)
         )
 
     def _sample_aside(self, reason: Reason, detail: str, number: int, sample: Sample) -> None:
         self.loaded.left_out.append(
-            left_out_sample(
-                sample, reason, detail, source=self.kind, file=self.name, row=number
-            )
+            left_out_sample(sample, reason, detail, source=self.kind, file=self.name, row=number)
         )
 
     def _refuse_useless(self) -> None:

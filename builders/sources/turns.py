@@ -2,8 +2,7 @@
 
 `conversation_with_distractors`, where a dialogue has it, is the flow; its user turns that are a distractor's
 text are off-topic. A distractor that is not in it is placed after the bot turn it names. Both are looked for
-to the letter first, then with rapidfuzz's `fuzz.ratio` at `MIN_RATIO`: upstream the two texts differ by a word
-or by punctuation now and then.
+to the letter first, then with rapidfuzz: upstream, bot turns are quoted with small changes, or only in part.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,12 @@ from rapidfuzz import fuzz, process
 from safety_reasoning.builders.samples import Turn
 
 MIN_RATIO = 90.0
-"""Of 100. On the real dialogues, texts that a person would call the same score 92 and above, others below 80."""
+"""Of 100: `fuzz.ratio` of two whole texts, or `fuzz.partial_ratio` of a bot turn quoted in part. Of 58 bot turns
+of the real dialogues that match nothing to the letter, quotes score 86 to 100 and all other turns at most 60."""
+MIN_QUOTE = 40
+"""Characters of a partial quote; shorter ones ("You're welcome!") fit many turns."""
+_MAX_QUOTED = 20_000
+"""Characters of a turn that a partial quote is looked for in; the search is not linear in them."""
 
 Mark = Literal["on-topic", "off-topic", "unknown", "bot"]
 
@@ -44,9 +48,7 @@ class Flow:
     unplaced: tuple[Distractor, ...]
 
 
-def place(
-    conversation: Sequence[Turn], with_distractors: Sequence[Turn], distractors: Sequence[Distractor]
-) -> Flow:
+def place(conversation: Sequence[Turn], with_distractors: Sequence[Turn], distractors: Sequence[Distractor]) -> Flow:
     """The flow of one dialogue. Either of the first two may be empty, where the source lacks it."""
     turns = _marked(conversation, with_distractors)
     unplaced = []
@@ -87,7 +89,13 @@ def _own_turn(turns: Sequence[MarkedTurn], text: str) -> int | None:
 
 
 def _bot_turn(turns: Sequence[MarkedTurn], text: str) -> int | None:
-    return _closest({i: t.turn.content for i, t in enumerate(turns) if t.mark == "bot"}, text)
+    bots = {i: t.turn.content for i, t in enumerate(turns) if t.mark == "bot"}
+    whole = _closest(bots, text)
+    if whole is not None or not MIN_QUOTE <= len(text) <= _MAX_QUOTED:
+        return whole
+    short = {i: content for i, content in bots.items() if len(content) <= _MAX_QUOTED}
+    found = process.extractOne(text, short, scorer=fuzz.partial_ratio, score_cutoff=MIN_RATIO)
+    return None if found is None else found[2]
 
 
 def _closest(candidates: dict[int, str], text: str) -> int | None:

@@ -112,9 +112,7 @@ class EmbeddedTeacher:
         model = model_path()
         self._folder = tempfile.TemporaryDirectory(prefix="safety-reasoning-")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._servers = [
-            _Server(model, Path(self._folder.name)) for _ in range(min(recipe.concurrency, cores))
-        ]
+        self._servers = [_Server(model, Path(self._folder.name)) for _ in range(min(recipe.concurrency, cores))]
         self._idle: asyncio.Queue[_Server] = asyncio.Queue()
         for server in self._servers:
             self._idle.put_nowait(server)

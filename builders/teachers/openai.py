@@ -23,7 +23,7 @@ _MAX_RETRY_AFTER_S = 300.0
 _BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=30.0)
 
 
-class _BadBody(Exception):  # noqa: N818 - internal, turned into a status
+class _BadBody(Exception):
     """HTTP 200, and no answer in it."""
 
 
@@ -120,9 +120,7 @@ def _client(url: str, key: str, timeout_s: float, connections: int) -> openai.As
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx2.Timeout(timeout_s, connect=10.0)
     http_client = openai.DefaultAioHttpClient(limits=limits, timeout=timeout)
-    return openai.AsyncOpenAI(
-        base_url=url, api_key=key, max_retries=0, timeout=timeout, http_client=http_client
-    )
+    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=timeout, http_client=http_client)
 
 
 def least_busy(endpoints: Sequence[_Endpoint], now: float) -> _Endpoint:

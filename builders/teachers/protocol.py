@@ -5,11 +5,11 @@ from typing import Protocol
 from safety_reasoning.builders.calls import Call, Reply
 
 
-class TeacherStopped(Exception):  # noqa: N818 - an outcome of the run, shown as its summary
+class TeacherStopped(Exception):
     """The teacher will answer none of its calls; `str()` says why and how to mend it, without secrets."""
 
 
-class CallUnfinished(Exception):  # noqa: N818 - the call is asked again by the next run
+class CallUnfinished(Exception):
     """The server did not answer this call within its attempts; `str()` is the kind of failure."""
 
 

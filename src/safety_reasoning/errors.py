@@ -31,7 +31,7 @@ class UsageError(Exception):
         return "\n".join(lines)
 
 
-class Stopped(Exception):  # noqa: N818 - an outcome that a person asked for, not an error
+class Stopped(Exception):
     """Work stopped early with everything finished kept; `str()` says how much is left."""
 
 

@@ -1,0 +1,173 @@
+"""A scripted teacher that speaks the chat-completions protocol on loopback, for dry runs and tests.
+
+It answers with the label that the prompt tells it, so that a whole recipe can be tried without a model or a
+bill; `wrong` makes a share of the verdicts differ. Faults are injected by share, each decided by a hash of the
+prompt and the number of times it was asked, so that a run can be repeated.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import regex
+from aiohttp import web
+
+_HARM = regex.compile(r"Prompt harm label: (\w+)\nResponse harm label: (\w+)(?:\nResponse refusal label: (\w+))?")
+_TOPIC = regex.compile(r"Topic label: (on-topic|off-topic)")
+_FLIPPED = {"harmful": "unharmful", "unharmful": "harmful", "on-topic": "off-topic", "off-topic": "on-topic"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """How the scripted teacher behaves. Shares are in [0, 1]."""
+
+    delay_s: float = 0.0
+    words: int = 40
+    """Length of a full trace."""
+    wrong: float = 0.0
+    """Share of prompts that get the other verdict."""
+    field: str = "reasoning"
+    """Where the trace goes: `reasoning`, `reasoning_content` or `think` (tags in the content)."""
+    busy: float = 0.0
+    """429 with Retry-After."""
+    retry_after_s: float = 1.0
+    failing: float = 0.0
+    """500."""
+    reset: float = 0.0
+    """The connection is closed before the reply."""
+    cut: float = 0.0
+    """The body ends half-way."""
+    garbage: float = 0.0
+    """200 with a body that is no JSON."""
+    api_key: str = ""
+    """Other keys get 401."""
+    models: tuple[str, ...] = ()
+    """Other models get 404; () serves any."""
+
+
+@dataclass(slots=True)
+class TeacherServer:
+    """The server; `calls` counts the requests it saw, `answered` those it answered whole."""
+
+    script: Script = field(default_factory=Script)
+    calls: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+    """Whole answers by hash of model and prompt."""
+    _asked: Counter[str] = field(default_factory=Counter)
+    _runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> str:
+        """Listen on 127.0.0.1; the base URL, up to and with /v1."""
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_get("/v1/models", self._models)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": m, "object": "model"} for m in self.script.models]})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        self.calls += 1
+        script = self.script
+        body: dict[str, Any] = await request.json()
+        if script.api_key and request.headers.get("Authorization") != f"Bearer {script.api_key}":
+            return _error(401, "Incorrect API key provided")
+        if script.models and body["model"] not in script.models:
+            return _error(404, "The model does not exist")
+        text = body["messages"][-1]["content"]
+        prompt = hashlib.sha256(f"{body['model']}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
+        self._asked[prompt] += 1
+        if script.delay_s:
+            await asyncio.sleep(script.delay_s)
+        fault = self._fault(f"{prompt} {self._asked[prompt]}")
+        if fault is not None:
+            return await self._fail(request, fault)
+        self.answered[prompt] += 1
+        return web.json_response(_completion(body, self.script.field, *self._reply(text, prompt)))
+
+    def _fault(self, seed: str) -> str | None:
+        draw = _share(seed)
+        for name in ("busy", "failing", "reset", "cut", "garbage"):
+            draw -= getattr(self.script, name)
+            if draw < 0:
+                return name
+        return None
+
+    async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
+        if fault == "busy":
+            retry_after = {"Retry-After": f"{self.script.retry_after_s:g}"}
+            return web.json_response({"error": {"message": "busy"}}, status=429, headers=retry_after)
+        if fault == "failing":
+            return _error(500, "internal error")
+        if fault == "garbage":
+            return web.Response(text="<html>not JSON", content_type="application/json")
+        transport = request.transport
+        if fault == "cut":
+            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"id": "cut", "choices": [')
+        if transport is not None:
+            transport.abort()
+        return web.Response()
+
+    def _reply(self, text: str, prompt: str) -> tuple[str | None, str]:
+        """(reasoning, answer)."""
+        trace = " ".join(["The request was weighed against the stated rules, point by point, and settled."] * 9)
+        trace = " ".join(trace.split()[: self.script.words]).rstrip(".,") + "."
+        wrong = _share(f"{prompt} wrong") < self.script.wrong
+        verdict = _verdict(text, wrong=wrong)
+        if verdict is None:
+            return None, "The stated rules settle it."
+        if self.script.field == "think":
+            return None, f"<think>\n{trace}\n</think>\n\n{verdict}"
+        return trace, verdict
+
+
+def _verdict(text: str, *, wrong: bool) -> str | None:
+    """The answer that the prompt's own labels give; None for a prompt without labels (a rewrite)."""
+    harms, topics = _HARM.findall(text), _TOPIC.findall(text)
+    if harms:
+        prompt, response, refusal = harms[-1]
+        prompt = _FLIPPED[prompt] if wrong else prompt
+        refused = f"\n\nResponse refusal: {refusal}" if refusal else ""
+        return f"Prompt harm: {prompt}\n\nResponse harm: {response}{refused}"
+    if topics:
+        return _FLIPPED[topics[-1]] if wrong else str(topics[-1])
+    if "Prompt harm: <harmful/unharmful>" in text:
+        return "Prompt harm: harmful\n\nResponse harm: None\n\nResponse refusal: None"
+    return "on-topic" if "<on-topic/off-topic>" in text else None
+
+
+def _completion(body: dict[str, Any], where: str, reasoning: str | None, answer: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer}
+    if reasoning is not None:
+        message[where] = reasoning
+    tokens = len((reasoning or "").split()) + len(answer.split())
+    return {
+        "id": "scripted",
+        "object": "chat.completion",
+        "created": 0,
+        "model": body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1},
+    }
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status)
+
+
+def _share(seed: str) -> float:
+    """A number in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=6).digest()) / 2**48

@@ -1,0 +1,92 @@
+"""The dataset card: Hub metadata and text, both made from the manifest and the schemas alone."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from safety_reasoning.schemas.columns import Task
+from safety_reasoning.schemas.features import features
+from safety_reasoning.schemas.record import Schema, record_schema
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_TITLES = {Task.CONTENT_SAFETY: "Content safety", Task.TOPIC_CONTROL: "Topic control"}
+
+
+def render_card(manifest: dict[str, Any]) -> str:
+    """README.md of the release that the manifest describes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"cell": _cell, "percent": _percent}
+    text = environment.get_template("dataset_card.md.j2").render(
+        m=manifest,
+        configs={task: manifest["configs"][task] for task in Task if task in manifest["configs"]},
+        titles=_TITLES,
+        fields={task: _fields(_schema(task, manifest)) for task in Task if task in manifest["configs"]},
+        repo=manifest["repo"] or "OWNER/NAME",
+        embedded=[t for t in manifest["teachers"] if t["engine"] == "embedded"],
+    )
+    return f"---\n{_metadata(manifest)}\n---\n{text}"
+
+
+def _schema(task: Task, manifest: dict[str, Any]) -> Schema:
+    return record_schema(task, manifest["configs"][task]["teachers"], manifest["columns"])
+
+
+def _fields(schema: Schema) -> list[tuple[str, str, str]]:
+    """(name, type, meaning) of every column, as the schema says."""
+    rows = []
+    for name, of in schema["properties"].items():
+        kinds = [of["type"]] if isinstance(of["type"], str) else of["type"]
+        rows.append((name, " or ".join(kinds), of["description"]))
+    return rows
+
+
+def _metadata(manifest: dict[str, Any]) -> str:
+    """The YAML block that the Hub and `load_dataset` read."""
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
+    total = sum(config["records"] for config in manifest["configs"].values())
+    data = DatasetCardData(
+        pretty_name=manifest["name"],
+        license=manifest["license"],
+        language=manifest["language"],
+        task_categories=["text-classification", "text-generation"],
+        tags=["safety", "guardrails", "content-safety", "topic-control", "reasoning", "reasoning-traces"],
+        size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1M")],
+    )
+    infos, configs = DatasetInfosDict(), MetadataConfigs()
+    for name, config in manifest["configs"].items():
+        split = SplitInfo(name="train", num_bytes=config["arrow_bytes"], num_examples=config["records"])
+        infos[name] = DatasetInfo(
+            config_name=name,
+            features=features(_schema(Task(name), manifest)),
+            splits=SplitDict({"train": split}),
+            download_size=config["parquet_bytes"],
+            dataset_size=config["arrow_bytes"],
+        )
+        configs[name] = {"data_files": [{"split": "train", "path": f"data/{name}/train-*.parquet"}]}
+    configs[next(iter(manifest["configs"]))]["default"] = True
+    infos.to_dataset_card_data(data)
+    configs.to_dataset_card_data(data)
+    return str(data.to_yaml())
+
+
+def _cell(value: object) -> Markup:
+    """A value as one cell of a table: whatever a source put into a name stays text."""
+    line = " ".join(str(value).split())
+    return Markup(str(escape(line)).replace("|", "\\|").replace("`", "\\`"))  # noqa: S704 - escaped here
+
+
+def _percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{share:.1%}"
