@@ -1,16 +1,19 @@
 """The dataset card: Hub metadata and text, both made from the manifest and the schemas alone."""
 
+import html
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from safety_reasoning.schemas.columns import Task
 from safety_reasoning.schemas.features import features
 from safety_reasoning.schemas.record import Schema, record_schema
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_MARKDOWN = re.compile(r"[|`\[\]*\\]")
 _TITLES = {Task.CONTENT_SAFETY: "Content safety", Task.TOPIC_CONTROL: "Topic control"}
 
 
@@ -84,8 +87,8 @@ def _metadata(manifest: dict[str, Any]) -> str:
 
 def _cell(value: object) -> Markup:
     """A value as one cell of a table: whatever a source put into a name stays text."""
-    line = " ".join(str(value).split())
-    return Markup(str(escape(line)).replace("|", "\\|").replace("`", "\\`"))  # noqa: S704 - escaped here
+    line = html.escape(" ".join(str(value).split()), quote=False)
+    return Markup(_MARKDOWN.sub(r"\\\g<0>", line))  # noqa: S704 - escaped here
 
 
 def _percent(share: float | None) -> str:
