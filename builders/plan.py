@@ -25,20 +25,27 @@ def first_calls(recipe: Recipe, samples: Sequence[Sample]) -> Iterator[Call]:
 def full_call(sample: Sample, teacher: TeacherRecipe) -> Call:
     """Ask for the trace and the verdict beside it, the gold label told (paper, section 4.1)."""
     if isinstance(sample, ContentSafetySample):
-        prompt, variables = f"generate_{sample.taxonomy}", _interaction(sample) | _harm_labels(sample)
+        prompt = f"generate_{sample.taxonomy}"
+        variables = _interaction(sample) | _harm_labels(sample)
     else:
-        prompt, variables = "generate_topic", _dialogue(sample) | {"topic_label": sample.topic}
+        prompt = "generate_topic"
+        variables = _dialogue(sample) | {"topic_label": sample.topic}
     return _call(Step.FULL, sample, teacher, prompt, variables)
 
 
 def predict_call(sample: Sample, teacher: TeacherRecipe) -> Call:
     """Ask for a verdict with the inference prompt, which does not tell the gold label (paper, H.3)."""
+    prompt, variables = inference_prompt(sample, reasoning=True)
+    return _call(Step.PREDICT, sample, teacher, prompt, variables)
+
+
+def inference_prompt(sample: Sample, *, reasoning: bool) -> tuple[str, dict[str, str]]:
+    """The name and variables of the prompt that asks a guard about a sample, its label untold (paper, H.3)."""
+    suffix = "" if reasoning else "_no_reasoning"
     if isinstance(sample, ContentSafetySample):
         taxonomy = load_prompt(f"taxonomy_{sample.taxonomy}").body
-        prompt, variables = "classify_safety", {"taxonomy": taxonomy} | _interaction(sample)
-    else:
-        prompt, variables = "classify_topic", _dialogue(sample)
-    return _call(Step.PREDICT, sample, teacher, prompt, variables)
+        return f"classify_safety{suffix}", {"taxonomy": taxonomy} | _interaction(sample)
+    return f"classify_topic{suffix}", _dialogue(sample)
 
 
 def efficient_call(sample: Sample, teacher: TeacherRecipe, full: Reply | None) -> Call | None:

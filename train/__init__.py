@@ -1,0 +1,1 @@
+"""Turn a release into what a guard is trained on."""
