@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from safety_reasoning.builders.left_out import BadRow, Reason
 
@@ -53,9 +54,13 @@ def optional_whole_number(row: Row, name: str) -> int | None:
     value = row.get(name)
     if is_null(value):
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
         raise BadRow(Reason.WRONG_TYPE, name, f"expected a whole number or null, found {_kind(value)}")
-    return int(value)
+    number = int(cast(float, value))
+    if not -(2**63) <= number < 2**63:
+        raise BadRow(Reason.WRONG_TYPE, name, "the number does not fit into 64 bits")
+    return number
 
 
 def items(row: Row, name: str) -> list[object]:

@@ -9,6 +9,7 @@ It proves the pipeline with a real language model. It does not make good traces.
 """
 
 import asyncio
+import importlib
 import importlib.util
 import os
 import tempfile
@@ -65,8 +66,7 @@ class _Server:
     """One llama.cpp server with one slot."""
 
     def __init__(self, model: Path, states: Path) -> None:
-        import xllamacpp
-
+        xllamacpp: Any = importlib.import_module("xllamacpp")  # compiled, without types
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
         params.n_parallel = 1

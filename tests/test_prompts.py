@@ -1,0 +1,81 @@
+"""Prompt files: the paper's to the letter, filled once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safety_reasoning.builders import prompts
+from safety_reasoning.builders.prompts import load_prompt, render
+from safety_reasoning.builders.teachers.embedded import grammar_for
+from safety_reasoning.errors import UsageError
+from tests.conftest import ROOT
+
+NAMES = sorted(path.stem for path in (ROOT / "builders" / "prompts").glob("*.md"))
+PAPER = {
+    "generate_aegis": "e5920a73f35656916d2b8806c3b2be1f7117073ee1483d178c7fbcc11429ca13",
+    "generate_wildguard": "2e24718b0a8c1ebeb2a2813d8b5d08acd723dbe0383d8f5b741299093e5d5bf9",
+    "classify_safety": "bf970f6a0a5d38cc59550d35970a5956c9bc6ee7928ecd429321eb357a4005ce",
+}
+"""sha256 of the bodies as Appendix H prints them, without the final newline."""
+ASKED = ("generate_aegis", "generate_wildguard", "generate_topic", "classify_safety", "classify_topic", "efficient")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_prompt_file_loads_and_says_where_it_is_from(name: str) -> None:
+    prompt = load_prompt(name)
+    assert prompt.version >= 1
+    assert prompt.source
+    assert prompt.body == prompt.body.strip("\n")
+
+
+@pytest.mark.parametrize(("name", "sha256"), PAPER.items())
+def test_the_papers_prompts_are_unchanged(name: str, sha256: str) -> None:
+    assert load_prompt(name).sha256 == sha256
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_embedded_engine_has_a_grammar_for_what_it_is_asked(name: str) -> None:
+    assert grammar_for(name).startswith("root ::= ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_filling_a_prompt_never_looks_at_the_text_again(name: str, data: st.DataObject) -> None:
+    prompt = load_prompt(name)
+    hostile = st.sampled_from(["{prompt}", "{response}", "{{ 7*7 }}", "$prompt", "${x}", "%s", "\\g<0>"]) | st.text()
+    variables = {variable: data.draw(hostile) for variable in prompt.variables}
+    parts = prompt.body
+    expected = []
+    for variable in prompt.variables:  # in the order of the body, each once
+        before, parts = parts.split("{" + variable + "}", 1)
+        expected += [before, variables[variable]]
+    assert render(prompt, variables) == "".join([*expected, parts])
+
+
+def test_the_head_is_what_all_samples_share() -> None:
+    prompt = load_prompt("generate_aegis")
+    assert prompt.body.startswith(prompt.head)
+    assert prompt.head.endswith("Human user:\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"budget": "x"}, "missing variables ['trace']"),
+        ({"budget": "x", "trace": "y", "z": ""}, "unknown variables ['z']"),
+    ],
+)
+def test_missing_and_unknown_variables_are_named(variables: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        render(load_prompt("efficient"), variables)
+    assert said in str(error.value)
+
+
+def test_an_unknown_prompt_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="generate_aegis"):
+        load_prompt("nothing")
+
+
+def test_a_prompt_whose_front_matter_and_body_differ_is_an_error() -> None:
+    with pytest.raises(UsageError, match="declares the variables"):
+        prompts._parse("x", "---\nversion: 1\nsource: us\nvariables: [a]\n---\n{b}\n")

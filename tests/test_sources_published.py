@@ -1,0 +1,110 @@
+"""The published release: both files, every spelling."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safety_reasoning.builders.left_out import Reason
+from safety_reasoning.builders.recipe import SourceRecipe
+from safety_reasoning.builders.records import TeacherTraces
+from safety_reasoning.builders.sources.load import Loaded, load_sources
+from safety_reasoning.schemas.columns import JSONL_FILE, Task
+from tests.conftest import aegis_row
+
+
+def content_row(**changes: Any) -> dict[str, Any]:
+    return (
+        aegis_row()
+        | {
+            "prompt_harm_label": "unharmful",
+            "response_harm_label": None,
+            "safety_reasoning_qwen3_32b": "It asks about kitchen tools.",
+            "efficient_reasoning_qwen3_32b": "Kitchen tools.",
+            "prediction_gt_mismatch_qwen3_32b": False,
+        }
+        | changes
+    )
+
+
+def topic_row(**changes: Any) -> dict[str, Any]:
+    return {
+        "system_instruction": "Speak about bread.",
+        "conversation_history": [{"role": "user", "content": "Hello"}],
+        "last_user_message": "Who won?",
+        "gt_topic_classification": "off-topic",
+        "safety_reasoning_trace_qwen3_32b": "Sport is not bread.",
+        "efficient_reasoning_trace_qwen3_32b": "Sport.",
+        "prediction_gt_mismatch_qwen3_32b": False,
+    } | changes
+
+
+def load(folder: Path, task: Task, *rows: dict[str, Any]) -> Loaded:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / JSONL_FILE[task]).write_text(text, encoding="utf-8")
+    return load_sources((SourceRecipe(kind="published", path=str(folder)),))
+
+
+def test_both_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / JSONL_FILE[Task.TOPIC_CONTROL]).write_text(json.dumps(topic_row()) + "\n", encoding="utf-8")
+    loaded = load(tmp_path, Task.CONTENT_SAFETY, content_row())
+    assert [r.sample.task for r in loaded.records] == [Task.CONTENT_SAFETY, Task.TOPIC_CONTROL]
+    assert [f.ignored_columns for f in loaded.files] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "efficient_reasoning_",
+        "efficient_safety_reasoning_trace_",
+        "efficient_reasoning_trace_",
+        "efficient_safety_reasoning_",
+    ],
+)
+@pytest.mark.parametrize("full", ["safety_reasoning_", "safety_reasoning_trace_"])
+@pytest.mark.parametrize("task", list(Task))
+def test_every_column_spelling_gives_the_same_traces(tmp_path: Path, task: Task, prefix: str, full: str) -> None:
+    row = content_row() if task is Task.CONTENT_SAFETY else topic_row()
+    row = {key: value for key, value in row.items() if "qwen3_32b" not in key}
+    row |= {
+        f"{full}gpt_oss_120b": "Long.",
+        f"{prefix}gpt_oss_120b": "Short.",
+        "prediction_gt_mismatch_gpt_oss_120b": True,
+    }
+    (record,) = load(tmp_path, task, row).records
+    assert record.traces == {"gpt_oss_120b": TeacherTraces(full="Long.", efficient="Short.", mismatch=True)}
+
+
+def test_think_tags_around_a_trace_are_removed(tmp_path: Path) -> None:
+    row = content_row(safety_reasoning_qwen3_32b="<think>\nIt asks.\n</think>\n")
+    (record,) = load(tmp_path, Task.CONTENT_SAFETY, row).records
+    assert record.traces["qwen3_32b"].full == "It asks."
+
+
+def test_null_nan_and_missing_parts_of_a_teacher_are_none(tmp_path: Path) -> None:
+    row = content_row(safety_reasoning_qwen3_32b=float("nan"), prediction_gt_mismatch_qwen3_32b=None)
+    del row["efficient_reasoning_qwen3_32b"]
+    (record,) = load(tmp_path, Task.CONTENT_SAFETY, row).records
+    assert record.traces["qwen3_32b"] == TeacherTraces(full=None, efficient=None, mismatch=None)
+
+
+def test_a_redacted_prompt_needs_no_reconstruction_here(tmp_path: Path) -> None:
+    row = content_row(prompt="REDACTED", reconstruction_id_if_redacted=7.0)
+    assert len(load(tmp_path, Task.CONTENT_SAFETY, row).records) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"prompt_harm_label": "harmful"}, Reason.CONTRADICTORY_LABELS),
+        ({"response_harm_label": "harmful"}, Reason.CONTRADICTORY_LABELS),
+        ({"prediction_gt_mismatch_qwen3_32b": "false"}, Reason.WRONG_TYPE),
+        ({"prediction_gt_mismatch_qwen3_32b": 0}, Reason.WRONG_TYPE),
+        ({"safety_reasoning_qwen3_32b": "\ud800"}, Reason.NOT_UNICODE),
+    ],
+)
+def test_a_bad_row_is_kept_aside(tmp_path: Path, changes: dict[str, Any], reason: Reason) -> None:
+    loaded = load(tmp_path, Task.CONTENT_SAFETY, content_row(id="1"), content_row(**changes))
+    assert [i.reason for i in loaded.left_out] == [reason]
+    assert len(loaded.records) == 1
