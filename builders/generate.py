@@ -1,8 +1,8 @@
 """Generate: ask the teachers what the store does not hold yet.
 
 Workers, as many a teacher as its recipe's `concurrency`, take calls off one list; a single committer writes
-their replies in groups. A reply counts as done only after its commit, so whatever stops the run, at most the
-calls in flight are asked again.
+the replies that have come meanwhile in one transaction. A worker goes on only when its reply is on disk, so
+whatever stops the run, at most `concurrency` calls are asked again.
 """
 
 import asyncio
@@ -23,12 +23,11 @@ from safety_reasoning.errors import Stopped, UsageError
 
 _GROUP = 64
 """Replies in one commit, at most."""
-_GROUP_WAIT_S = 0.05
-"""How long a reply waits for others to share its commit."""
 _GIVE_UP_AFTER = 8
 """Calls in a row that a teacher leaves unfinished before the run stops asking it."""
 
-_Answered = tuple[Call, Reply]
+_Answered = tuple[Call, Reply, "asyncio.Future[None]"]
+"""The future is done when the reply is on disk."""
 _Queue = asyncio.Queue[_Answered | None]
 """None ends it."""
 
@@ -178,30 +177,29 @@ class _Run:
                 self.outcome.stopped[name] = str(error)
             else:
                 failures[name] = 0
-                answered.put_nowait((call, reply))
+                committed = asyncio.get_running_loop().create_future()
+                answered.put_nowait((call, reply, committed))
+                await committed
 
     async def _commit(self, answered: _Queue) -> None:
         more = True
         while more:
             group, more = await _next_group(answered)
             if group:
-                await asyncio.to_thread(self.store.append, group)
-            for call, reply in group:
+                await asyncio.to_thread(self.store.append, [(call, reply) for call, reply, _ in group])
+            for call, reply, committed in group:
                 self.progress.answered(call.teacher, call.step, reply)
+                if not committed.done():  # it is, where its worker was cancelled
+                    committed.set_result(None)
 
 
 async def _next_group(answered: _Queue) -> tuple[list[_Answered], bool]:
-    """The replies to commit together, and whether there may be more."""
+    """The replies that wait to be committed, at least one, and whether there may be more."""
     group: list[_Answered] = []
     item = await answered.get()
-    deadline = asyncio.get_running_loop().time() + _GROUP_WAIT_S
     while item is not None:
         group.append(item)
-        if len(group) == _GROUP:
+        if len(group) == _GROUP or answered.empty():
             return group, True
-        try:
-            async with asyncio.timeout_at(deadline):
-                item = await answered.get()
-        except TimeoutError:
-            return group, True
+        item = answered.get_nowait()
     return group, False

@@ -70,7 +70,7 @@ class OpenAITeacher:
         except openai.APIStatusError as error:
             return self._status_reply(call, error)
         except _TRANSIENT as error:
-            raise CallUnfinished(type(error).__name__) from error
+            raise CallUnfinished(_kind(error)) from error
 
     async def _once(self, call: Call) -> Reply:
         endpoint = least_busy(self._endpoints, time.monotonic())
@@ -190,6 +190,17 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, openai.APIStatusError):
         return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
     return isinstance(error, _TRANSIENT)
+
+
+def _kind(error: BaseException) -> str:
+    """A transient failure in words. The client calls a refused connection a time-out; its cause knows better."""
+    if isinstance(error.__cause__, httpx2.ConnectTimeout | httpx2.ConnectError):
+        return "no connection"
+    if isinstance(error, openai.APITimeoutError):
+        return "timed out"
+    if isinstance(error, openai.APIConnectionError):
+        return "connection lost"
+    return "the body is not what it should be"
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

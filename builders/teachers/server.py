@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import regex
 from aiohttp import web
@@ -45,6 +45,11 @@ class Script:
     """Other keys get 401."""
     models: tuple[str, ...] = ()
     """Other models get 404; () serves any."""
+    reject: str = ""
+    """Prompts that hold this text get 400."""
+    odd: Literal["", "no_reasoning", "cut_off", "error_body", "no_answer"] = ""
+    """What every answer is instead of whole: without reasoning, ended by the token limit, HTTP 200 with an error
+    body, or null content beside a reasoning."""
 
 
 @dataclass(slots=True)
@@ -86,6 +91,8 @@ class TeacherServer:
         if script.models and body["model"] not in script.models:
             return _error(404, "The model does not exist")
         text = body["messages"][-1]["content"]
+        if script.reject and script.reject in text:
+            return _error(400, "This prompt is not accepted")
         prompt = hashlib.sha256(f"{body['model']}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
         self._asked[prompt] += 1
         if script.delay_s:
@@ -94,7 +101,19 @@ class TeacherServer:
         if fault is not None:
             return await self._fail(request, fault)
         self.answered[prompt] += 1
-        return web.json_response(_completion(body, self.script.field, *self._reply(text, prompt)))
+        if script.odd == "error_body":
+            return web.json_response({"error": {"message": "the model is loading", "code": 503}})
+        return web.json_response(self._odd(_completion(body, script.field, *self._reply(text, prompt))))
+
+    def _odd(self, completion: dict[str, Any]) -> dict[str, Any]:
+        choice = completion["choices"][0]
+        if self.script.odd == "no_reasoning":
+            choice["message"].pop(self.script.field, None)
+        elif self.script.odd == "cut_off":
+            choice["finish_reason"] = "length"
+        elif self.script.odd == "no_answer":
+            choice["message"]["content"] = None
+        return completion
 
     def _fault(self, seed: str) -> str | None:
         draw = _share(seed)
@@ -123,8 +142,9 @@ class TeacherServer:
 
     def _reply(self, text: str, prompt: str) -> tuple[str | None, str]:
         """(reasoning, answer)."""
-        trace = " ".join(["The request was weighed against the stated rules, point by point, and settled."] * 9)
-        trace = " ".join(trace.split()[: self.script.words]).rstrip(".,") + "."
+        sentence = f"The request was weighed against the stated rules, point {prompt[:8]}, and settled."
+        words = sentence.split()
+        trace = " ".join((words * (self.script.words // len(words) + 1))[: self.script.words]).rstrip(".,") + "."
         wrong = _share(f"{prompt} wrong") < self.script.wrong
         verdict = _verdict(text, wrong=wrong)
         if verdict is None:

@@ -1,0 +1,151 @@
+"""Whatever stops a build, the next one goes on: same bytes, nothing lost, next to nothing asked twice."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import (
+    LiveTeacher,
+    Run,
+    aegis_row,
+    dialogue,
+    openai_teacher,
+    write_aegis,
+    write_dialogues,
+    write_recipe,
+)
+
+ROWS, CONCURRENCY = 60, 4
+CALLS = 2 * (ROWS + 3)  # full and efficient, three turns of one dialogue beside the rows
+
+
+def recipe(folder: Path, url: str) -> Path:
+    aegis = write_aegis(folder / "aegis", [aegis_row(prompt=f"prompt {n}") for n in range(ROWS)])
+    topics = write_dialogues(folder / "topics", [dialogue()])
+    return write_recipe(
+        folder / "recipe.toml",
+        sources=[{"kind": "aegis", "path": aegis}, {"kind": "canttalkaboutthis", "path": topics}],
+        teachers=[openai_teacher("a", url, concurrency=CONCURRENCY)],
+    )
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def stop_after(
+    calls: int, live: LiveTeacher, path: Path, how: signal.Signals, verb: str = "build"
+) -> "tuple[int, str]":
+    """Start the command, stop it once the server has seen so many calls; its exit code and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safety_reasoning.cli", verb, str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while live.server.calls < calls and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, bytes]":
+    from safety_reasoning.builders.teachers.server import Script
+
+    live = LiveTeacher(Script())
+    folder = tmp_path_factory.mktemp("undisturbed")
+    command = [sys.executable, "-m", "safety_reasoning.cli", "build", str(recipe(folder, live.url))]
+    subprocess.run(command, check=True, capture_output=True)
+    live.stop()
+    return tree(folder / "release")
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], undisturbed: "dict[str, bytes]"
+) -> None:
+    live = teacher(delay_s=0.02)
+    path = recipe(tmp_path, live.url)
+    kills = (1, 30, 70, 110)
+    for calls in kills:
+        code, _ = stop_after(calls, live, path, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+    done = run("build", path)
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "release") == undisturbed
+    assert live.server.calls <= CALLS + len(kills) * CONCURRENCY
+    assert len(live.server.answered) == CALLS
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_keeps_what_is_answered_and_says_how_much(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], how: signal.Signals
+) -> None:
+    live = teacher(delay_s=0.02)
+    path = recipe(tmp_path, live.url)
+    code, said = stop_after(25, live, path, how)
+    assert code == 130, said
+    assert "replies are kept, run again to go on" in said
+    assert "Traceback" not in said
+    kept = int(said.rsplit("stopped; ", 1)[1].split()[0])
+    assert kept >= 25 - CONCURRENCY
+    asked = live.server.calls
+    done = run("build", path)
+    assert done.returncode == 0, done.stderr
+    assert live.server.calls - asked == CALLS - kept
+
+
+def test_a_finished_build_asks_nothing_and_changes_nothing(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], undisturbed: "dict[str, bytes]"
+) -> None:
+    live = teacher()
+    path = recipe(tmp_path, live.url)
+    assert run("build", path).returncode == 0
+    asked = live.server.calls
+    assert asked == CALLS
+    assert run("build", path).returncode == 0
+    assert run("release", path).returncode == 0
+    assert live.server.calls == asked
+    assert tree(tmp_path / "release") == undisturbed
+
+
+def test_a_changed_prompt_text_asks_again_only_for_what_it_shapes(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher]
+) -> None:
+    live = teacher()
+    path = recipe(tmp_path, live.url)
+    assert run("build", path).returncode == 0
+    write_aegis(
+        tmp_path / "aegis",
+        [aegis_row(prompt=f"prompt {n}", prompt_label="unsafe" if n == 0 else "safe") for n in range(ROWS)],
+    )
+    assert run("build", path).returncode == 0
+    assert live.server.calls == CALLS + 2
+
+
+@pytest.mark.parametrize("after_s", [0.9, 1.3, 1.6, 1.9, 2.2])
+def test_killed_while_it_replaces_a_release_it_leaves_one_whole(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], after_s: float
+) -> None:
+    path = recipe(tmp_path, teacher().url)
+    assert run("build", path).returncode == 0
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('name = "Test"', 'name = "Second"'), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safety_reasoning.cli", "release", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(after_s)  # the moment is what is varied: before, while or after the folders change places
+    process.kill()
+    process.wait()
+    assert run("validate", tmp_path / "release").returncode == 0
+    assert run("release", path).returncode == 0
+    assert (tmp_path / "release" / "README.md").read_text(encoding="utf-8").count("# Second") == 1
