@@ -1,0 +1,158 @@
+"""Joining replies to records, and the keep rule."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.join import Joined, join, kept_by
+from safety_reasoning.builders.plan import efficient_call, full_call
+from safety_reasoning.builders.recipe import Recipe
+from safety_reasoning.builders.records import Record, TeacherTraces
+from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.sources.aegis import to_sample
+from safety_reasoning.builders.store import Store, open_store
+from safety_reasoning.errors import UsageError
+from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
+
+SAMPLE = to_sample(aegis_row(), {})
+AGREES = "Prompt harm: unharmful\n\nResponse harm: None"
+
+
+def recipe(*teachers: str, **release: Any) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "release": {"name": "T", "out": "o", "store": "s"} | release,
+            "sources": [{"kind": "aegis", "path": "p"}],
+            "teachers": [openai_teacher(name, "http://127.0.0.1:1/v1") for name in teachers],
+        }
+    )
+
+
+def joined(
+    folder: Path, full: Reply | None, short: Reply | None = None, *, sample: Sample = SAMPLE, **release: Any
+) -> Joined:
+    """The join of one sample and one teacher whose replies are these; keys are filled in."""
+    made = recipe("a", **release)
+    (teacher,) = made.teachers
+    with open_store(folder / "s.sqlite") as store:
+        if full is not None:
+            _answer(store, call := full_call(sample, teacher), full)
+            second = efficient_call(sample, teacher, store.get(call.key))
+            if second is not None and short is not None:
+                _answer(store, second, short)
+        return join(made, [sample], store)
+
+
+def _answer(store: Store, call: Call, reply: Reply) -> None:
+    values = {name: getattr(reply, name) for name in ("status", "reasoning", "answer")}
+    store.append([(call, Reply(key=call.key, **values))])
+
+
+def ok(reasoning: str | None = "Because.", answer: str = AGREES) -> Reply:
+    return Reply(key="", status=Status.OK, reasoning=reasoning, answer=answer)
+
+
+SHORT = ok(None, "In short,\n because.")
+
+
+def only(result: Joined) -> TeacherTraces:
+    (record,) = result.records
+    return record.traces["a"]
+
+
+def test_a_record_holds_both_traces_and_the_flag(tmp_path: Path) -> None:
+    result = joined(tmp_path, ok(), SHORT)
+    assert only(result) == TeacherTraces(full="Because.", efficient="In short, because.", mismatch=False)
+    assert not result.dropped
+
+
+@pytest.mark.parametrize(
+    ("full", "short", "dropped", "reason"),
+    [
+        (ok("x\nPrompt harm: harmful"), None, ("a", "full", "verdict_line"), "no_usable_trace"),
+        (ok("a </think> b"), None, ("a", "full", "think_tag"), "no_usable_trace"),
+        (ok("\ud800"), None, ("a", "full", "not_unicode"), "no_usable_trace"),
+        (Reply(key="", status=Status.TRUNCATED, reasoning="x"), None, ("a", "full", "truncated"), "no_usable_trace"),
+        (Reply(key="", status=Status.REJECTED), None, ("a", "full", "rejected"), "no_usable_trace"),
+        (ok(answer="I cannot say"), SHORT, None, "keep_rule"),
+        (ok(answer="Prompt harm: harmful"), SHORT, None, "keep_rule"),
+    ],
+    ids=["verdict line", "think tag", "surrogate", "truncated", "rejected", "unparsed", "disagrees"],
+)
+def test_what_cannot_be_released_is_counted_and_its_sample_left_out(
+    tmp_path: Path, full: Reply, short: Reply | None, dropped: tuple[str, str, str] | None, reason: str
+) -> None:
+    result = joined(tmp_path, full, short)
+    assert result.records == []
+    assert [str(item.reason) for item in result.left_out] == [reason]
+    assert json.loads(result.left_out[0].record)["prompt"] == "How do I sharpen a kitchen knife?"
+    assert dict(result.dropped) == ({} if dropped is None else {dropped: 1})
+
+
+@pytest.mark.parametrize("short", [ok(None, "Prompt harm: harmful"), Reply(key="", status=Status.EMPTY_ANSWER)])
+def test_a_rewrite_that_cannot_be_used_leaves_the_full_trace(tmp_path: Path, short: Reply) -> None:
+    result = joined(tmp_path, ok(), short)
+    assert only(result) == TeacherTraces(full="Because.", efficient=None, mismatch=False)
+    assert sum(result.dropped.values()) == 1
+
+
+@pytest.mark.parametrize(("full", "short"), [(None, None), (ok(), None)], ids=["full", "efficient"])
+def test_a_call_without_a_reply_is_an_error_that_says_what_to_run(
+    tmp_path: Path, full: Reply | None, short: Reply | None
+) -> None:
+    with pytest.raises(UsageError, match="safety-reasoning build"):
+        joined(tmp_path, full, short)
+
+
+FLAGS = st.dictionaries(st.sampled_from("abcde"), st.sampled_from([True, False, None]), min_size=1)
+
+
+@given(FLAGS, st.sampled_from(["any", "majority", "all", "a"]))
+def test_the_keep_rule_counts_the_teachers_that_agree(flags: dict[str, bool | None], rule: str) -> None:
+    traces = {name: TeacherTraces(full="x", efficient=None, mismatch=flag) for name, flag in flags.items()}
+    agree = [name for name, flag in flags.items() if flag is False]
+    expected = {
+        "any": len(agree) >= 1,
+        "majority": len(agree) > len(flags) / 2,
+        "all": len(agree) == len(flags),
+        "a": "a" in agree,
+    }
+    assert kept_by(rule, Record(sample=SAMPLE, traces=traces)) is expected[rule]
+
+
+def test_a_teacher_without_a_trace_does_not_agree() -> None:
+    silent = TeacherTraces(full=None, efficient=None, mismatch=False)
+    assert not kept_by("any", Record(sample=SAMPLE, traces={"a": silent}))
+
+
+@pytest.mark.parametrize("rule", ["any", "majority", "all", "b"])
+def test_every_sample_is_released_or_left_out_under_every_rule(
+    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], rule: str
+) -> None:
+    rows = [aegis_row(prompt=f"prompt {n}") for n in range(30)]
+    live = {name: teacher(wrong=share) for name, share in {"a": 0.5, "b": 0.3, "c": 0.2}.items()}
+    path = write_recipe(
+        tmp_path / "recipe.toml",
+        sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", rows)}],
+        teachers=[openai_teacher(name, server.url) for name, server in live.items()],
+        keep=rule,
+    )
+    assert run("build", path).returncode == 0
+    frame = pl.read_ndjson(tmp_path / "release" / "aegis_v2_efficient_reasoning.jsonl")
+    agree = sum((~pl.col(f"prediction_gt_mismatch_{name}")).cast(pl.Int64) for name in live)
+    least = {"any": 1, "majority": 2, "all": 3}
+    if rule in least:
+        assert frame.filter(agree < least[rule]).is_empty()
+    else:
+        assert frame.get_column("prediction_gt_mismatch_b").any() is False
+    left_out = pl.read_parquet(tmp_path / "release" / "left_out" / "content_safety.parquet")
+    assert 0 < left_out.height < 30
+    assert set(left_out.get_column("reason")) == {"keep_rule"}
+    assert frame.height + left_out.height == 30
