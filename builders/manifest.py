@@ -59,8 +59,8 @@ def make_manifest(
 
 def _sources(recipe: Recipe, loaded: Loaded) -> list[Manifest]:
     described = []
-    for source in recipe.sources:
-        files = [f for f in loaded.files if f.source == source.kind]
+    for position, source in enumerate(recipe.sources):
+        files = [f for f in loaded.files if f.source == position]
         described.append(
             {
                 "kind": source.kind,

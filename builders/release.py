@@ -166,7 +166,7 @@ def _aside(out: Path) -> Iterator[Path]:
 
 def refuse_foreign(out: Path) -> None:
     """Raise UsageError if `out` holds anything that is not a release: it would be replaced whole."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
+    if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is not a folder", fix="give the recipe another `release.out`")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise UsageError(

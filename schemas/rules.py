@@ -20,7 +20,10 @@ _HARM = {"safe": "unharmful", "unsafe": "harmful", None: None}
 def labels_agree(record: Columns) -> Iterator[Broken]:
     """The harm labels say what the safe/unsafe labels say."""
     for part in ("prompt", "response"):
-        expected = _HARM.get(record.get(f"{part}_label"))
+        label = record.get(f"{part}_label")
+        if label not in _HARM:
+            continue  # the schema says so
+        expected = _HARM[label]
         if record.get(f"{part}_harm_label") != expected:
             yield f"/{part}_harm_label", f"{expected!r}, which is what {part}_label says"
 

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from safety_reasoning.builders.build import build
+from safety_reasoning.builders.progress import Silent
+from safety_reasoning.builders.recipe import load_recipe
 from safety_reasoning.builders.teachers.server import Script, TeacherServer
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +74,26 @@ def teacher() -> Iterator[Callable[..., LiveTeacher]]:
     yield start
     for live in started:
         live.stop()
+
+
+@contextmanager
+def serving(**script: Any) -> Iterator[LiveTeacher]:
+    """A scripted teacher for a fixture that outlives one test."""
+    live = LiveTeacher(Script(**script))
+    try:
+        yield live
+    finally:
+        live.stop()
+
+
+def build_here(recipe: Path, *, ask: bool = True) -> dict[str, Any]:
+    """Build a recipe in this process, which is much faster than the command; the manifest."""
+    return build(load_recipe(recipe), Silent(), ask=ask).manifest
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below the folder with its bytes."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def aegis_row(**changes: Any) -> dict[str, Any]:

@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safety_reasoning.builders.left_out import Reason
 from safety_reasoning.builders.recipe import SourceRecipe
-from safety_reasoning.builders.records import TeacherTraces
+from safety_reasoning.builders.records import Record, TeacherTraces
+from safety_reasoning.builders.release import record_columns
+from safety_reasoning.builders.samples import TopicControlSample, Turn, topic_control_key
+from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.sources.load import Loaded, load_sources
-from safety_reasoning.schemas.columns import JSONL_FILE, Task
+from safety_reasoning.builders.sources.published import to_record
+from safety_reasoning.schemas.columns import JSONL_FILE, Naming, Task
 from tests.conftest import aegis_row
 
 
@@ -108,3 +114,37 @@ def test_a_bad_row_is_kept_aside(tmp_path: Path, changes: dict[str, Any], reason
     loaded = load(tmp_path, Task.CONTENT_SAFETY, content_row(id="1"), content_row(**changes))
     assert [i.reason for i in loaded.left_out] == [reason]
     assert len(loaded.records) == 1
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TRACE = st.none() | TEXT.map(str.strip).filter(lambda t: t and "think>" not in t)
+TRACES = st.dictionaries(
+    st.from_regex(r"[a-su-z][a-z0-9_]{0,8}", fullmatch=True),
+    st.builds(TeacherTraces, full=TRACE, efficient=TRACE, mismatch=st.sampled_from([True, False, None])),
+    min_size=1,
+    max_size=3,
+)
+CONTENT = st.builds(
+    lambda i, p, r: to_sample(aegis_row(id=i, prompt=p, response=r), None), TEXT, TEXT, st.none() | TEXT
+)
+
+
+@st.composite
+def topics(draw: st.DrawFn) -> TopicControlSample:
+    history = tuple(Turn("user", text) for text in draw(st.lists(TEXT, max_size=3)))
+    instruction, message = draw(TEXT), draw(TEXT)
+    return TopicControlSample(
+        key=topic_control_key(instruction, history, message),
+        system_instruction=instruction,
+        history=history,
+        message=message,
+        topic=draw(st.sampled_from(["on-topic", "off-topic"])),
+        domain="",
+    )
+
+
+@given(sample=CONTENT | topics(), traces=TRACES, naming=st.sampled_from(["card", "published"]))
+def test_any_record_comes_back_from_its_line(sample: Any, traces: dict[str, TeacherTraces], naming: Naming) -> None:
+    record = Record(sample=sample, traces=traces)
+    line = json.dumps(record_columns(record, sample.task, naming), ensure_ascii=False)
+    assert to_record(json.loads(line), sample.task) == record

@@ -43,7 +43,8 @@ _NOT_THE_FILES_FAULT = {Reason.REDACTED, Reason.NO_PROMPT_LABEL}
 class SourceFile:
     """What was read of one file, for the manifest."""
 
-    source: str
+    source: int
+    """The position of its source in the recipe, from 0."""
     name: str
     sha256: str
     rows: int
@@ -89,9 +90,9 @@ def load_sources(sources: tuple[SourceRecipe, ...], *, strict: bool = False) -> 
     """
     loaded = Loaded()
     seen: set[str] = set()
-    for source in sources:
+    for position, source in enumerate(sources):
         for path, name in _files(source, loaded):
-            _Reading(source.kind, path, name, _format(source, name), loaded, seen, strict).run()
+            _Reading(position, source.kind, path, name, _format(source, name), loaded, seen, strict).run()
     return loaded
 
 
@@ -153,6 +154,7 @@ def _dialogue(rule: Selection, value: object) -> _Converted:
 class _Reading:
     """One file being read into `loaded`."""
 
+    position: int
     kind: str
     path: Path
     name: str
@@ -172,7 +174,7 @@ class _Reading:
         self._refuse_useless()
         self.loaded.files.append(
             SourceFile(
-                source=self.kind,
+                source=self.position,
                 name=self.name,
                 sha256=sha256_of(self.path),
                 rows=self.rows,

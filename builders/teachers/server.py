@@ -50,6 +50,8 @@ class Script:
     odd: Literal["", "no_reasoning", "cut_off", "error_body", "no_answer"] = ""
     """What every answer is instead of whole: without reasoning, ended by the token limit, HTTP 200 with an error
     body, or null content beside a reasoning."""
+    body: str = ""
+    """The body of every answer, as it stands."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class TeacherServer:
         if fault is not None:
             return await self._fail(request, fault)
         self.answered[prompt] += 1
+        if script.body:
+            return web.Response(text=script.body, content_type="application/json")
         if script.odd == "error_body":
             return web.json_response({"error": {"message": "the model is loading", "code": 503}})
         return web.json_response(self._odd(_completion(body, script.field, *self._reply(text, prompt))))
