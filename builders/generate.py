@@ -7,6 +7,7 @@ whatever stops the run, at most `concurrency` calls are asked again.
 
 import asyncio
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -101,7 +102,7 @@ def _efficient_calls(recipe: Recipe, samples: Sequence[Sample], store: Store) ->
 
 def _stop_on_sigterm() -> None:
     task = asyncio.current_task()
-    if task is not None:
+    if task is not None and sys.platform != "win32":  # which has no such handlers
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 

@@ -5,11 +5,12 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 import openai
 import tenacity
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
 
 from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.recipe import TeacherRecipe
@@ -31,6 +32,7 @@ _TRANSIENT = (
     openai.APIConnectionError,  # time-outs, resets and cut bodies included
     openai.APIResponseValidationError,
     json.JSONDecodeError,  # what the client raises for a 200 whose body is no JSON
+    RecursionError,  # … or JSON nested too deeply
     _BadBody,
 )
 _TRANSIENT_STATUS = {408, 409, 425, 429}
@@ -150,26 +152,29 @@ async def complete(client: openai.AsyncOpenAI, call: Call) -> Reply:
 def to_reply(call: Call, completion: ChatCompletion, latency_s: float) -> Reply:
     """What a chat completion says; reasoning in `reasoning`, `reasoning_content` or <think> tags.
 
-    Raises: _BadBody if the body is an error or has no choice.
+    The client checks no types: every field may hold any JSON value.
+    Raises: _BadBody if the body is an error, has no choice or an answer that is no text.
     """
-    choices = getattr(completion, "choices", None)
-    if not choices or getattr(choices[0], "message", None) is None:
+    choices: Any = getattr(completion, "choices", None)
+    message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
+    if not isinstance(message, ChatCompletionMessage):
         raise _BadBody("the body holds no choice" + (": an error" if _extra(completion, "error") else ""))
-    message, finish = choices[0].message, choices[0].finish_reason or ""
+    answer: object = message.content or ""
+    if not isinstance(answer, str):
+        raise _BadBody("the answer is no text")
     reasoning = _extra(message, "reasoning") or _extra(message, "reasoning_content")
-    answer = message.content or ""
     if not isinstance(reasoning, str):
         reasoning, answer = split_think(answer)
-    usage = completion.usage
+    finish = _word(choices[0], "finish_reason")
     return Reply(
         key=call.key,
         status=_status(call.step, finish, reasoning, answer),
         reasoning=reasoning,
         answer=answer,
         finish_reason=finish,
-        model=completion.model or "",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
+        model=_word(completion, "model"),
+        prompt_tokens=_count(completion, "prompt_tokens"),
+        completion_tokens=_count(completion, "completion_tokens"),
         latency_s=round(latency_s, 4),
     )
 
@@ -180,6 +185,18 @@ def _status(step: Step, finish: str, reasoning: str | None, answer: str) -> Stat
     if step is Step.FULL and not (reasoning and reasoning.strip()):
         return Status.EMPTY_REASONING
     return Status.OK if answer.strip() else Status.EMPTY_ANSWER
+
+
+def _word(of: object, field: str) -> str:
+    """A text beside the answer, as UTF-8 can hold it; '' for anything else."""
+    value = getattr(of, field, None)
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _count(completion: object, field: str) -> int:
+    """Tokens, 0 where the server does not count them."""
+    value = getattr(getattr(completion, "usage", None), field, None)
+    return value if isinstance(value, int) and 0 <= value < 2**63 else 0
 
 
 def _extra(model: object, field: str) -> object:
