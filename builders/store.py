@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zstandard
 from filelock import FileLock, Timeout
@@ -85,14 +86,25 @@ class Store:
             ) from error
 
     def get(self, key: str) -> Reply | None:
-        """The reply of a call, None where there is none."""
-        row = self._db.execute(_SELECT, (bytes.fromhex(key),)).fetchone()
-        if row is None:
-            return None
-        key_bytes, status, finish, model, prompt_tokens, completion_tokens, latency_s, body = row
+        """The reply of a call, None where there is none.
+
+        Raises: UsageError if the file is damaged.
+        """
+        try:
+            row = self._db.execute(_SELECT, (bytes.fromhex(key),)).fetchone()
+            return None if row is None else self._reply(row)
+        except (sqlite3.DatabaseError, zstandard.ZstdError, ValueError) as error:
+            raise UsageError(
+                f"store {self._path} is damaged",
+                why=str(error),
+                fix="put back a copy of it, or give the recipe another `release.store` and ask again",
+            ) from error
+
+    def _reply(self, row: tuple[Any, ...]) -> Reply:
+        key, status, finish, model, prompt_tokens, completion_tokens, latency_s, body = row
         texts = json.loads(self._unpack.decompress(body))
         return Reply(
-            key=key_bytes.hex(),
+            key=key.hex(),
             status=Status(status),
             finish_reason=finish,
             model=model,
@@ -177,7 +189,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if (tables and application != _APPLICATION_ID) or version > _FORMAT:
+        if (application != _APPLICATION_ID and (tables or application)) or version > _FORMAT:
             raise UsageError(
                 f"{path} is not a store that this version can read",
                 why=f"application id {application:#x}, format {version}",

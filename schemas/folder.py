@@ -1,7 +1,7 @@
 """Validate a release folder, a file of records, or a dataset on the Hub."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safety_reasoning.errors import UsageError
@@ -75,11 +75,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not {"configs", "files", "columns"} <= manifest.keys():
             raise ValueError("it lacks configs, files or columns")
-    except (ValueError, AttributeError, OSError) as error:
+        _check_names(manifest)
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError, OSError) as error:
         raise UsageError(
             f"{path} is not a release's manifest", why=str(error), fix="build or fetch the release again"
         ) from error
     return manifest
+
+
+def _check_names(manifest: dict[str, Any]) -> None:
+    """Raise if the manifest has another shape than ours, or names a file outside its folder."""
+    names = [name for config in manifest["configs"].values() for name in (config["jsonl"], *config["parquet"])]
+    stated = [(config["records"], config["jsonl"]) for config in manifest["configs"].values()]
+    stated += [(item["sha256"], name) for name, item in manifest["files"].items()]
+    if manifest["columns"] not in ("card", "published"):
+        raise ValueError("columns is neither card nor published")
+    for path in map(PurePosixPath, [*names, *(name for _, name in stated)]):
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("it names a file outside its folder")
 
 
 def _check_files(folder: Path, manifest: dict[str, Any], report: Report) -> None:

@@ -21,7 +21,7 @@ def labels_agree(record: Columns) -> Iterator[Broken]:
     """The harm labels say what the safe/unsafe labels say."""
     for part in ("prompt", "response"):
         label = record.get(f"{part}_label")
-        if label not in _HARM:
+        if not isinstance(label, str | None) or label not in _HARM:
             continue  # the schema says so
         expected = _HARM[label]
         if record.get(f"{part}_harm_label") != expected:

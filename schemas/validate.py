@@ -34,7 +34,9 @@ class Violation:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where} {self.pointer or '/'}: expected {self.expected}"
+        pointer = json.dumps(self.pointer or "/", ensure_ascii=False)[1:-1]  # a column's name may hold anything
+        text = f"{where} {pointer}: expected {self.expected}"
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ class _FileCheck:
     def _explain(self, record: dict[str, Any]) -> Iterator[Broken]:
         told: set[Broken] = set()  # jsonschema reports "required" once a missing field
         for error in self.slow.iter_errors(record):
-            pointer = "".join(f"/{part}" for part in error.absolute_path)
+            pointer = "".join(f"/{_token(part)}" for part in error.absolute_path)
             for broken in _expected(pointer, error):
                 if broken not in told:
                     told.add(broken)
@@ -126,9 +128,10 @@ def _expected(pointer: str, error: jsonschema.ValidationError) -> Iterator[Broke
     instance: Any = error.instance
     schema: Any = error.schema
     if error.validator == "required":
-        yield from ((f"{pointer}/{name}", "the field to be there") for name in value if name not in instance)
+        yield from ((f"{pointer}/{_token(name)}", "the field to be there") for name in value if name not in instance)
     elif error.validator == "additionalProperties":
-        yield from ((f"{pointer}/{name}", "no such field") for name in instance if name not in schema["properties"])
+        extra = [name for name in instance if name not in schema["properties"]]
+        yield from ((f"{pointer}/{_token(name)}", "no such field") for name in extra)
     elif error.validator == "enum":
         yield pointer, "one of " + ", ".join(json.dumps(item) for item in value)
     elif error.validator == "type":
@@ -136,6 +139,11 @@ def _expected(pointer: str, error: jsonschema.ValidationError) -> Iterator[Broke
         yield pointer, f"{kinds}, not {_json_kind(instance)}"
     else:
         yield pointer, f"{error.validator} {json.dumps(value)}"
+
+
+def _token(name: object) -> str:
+    """One part of a JSON pointer (RFC 6901)."""
+    return str(name).replace("~", "~0").replace("/", "~1")
 
 
 def _json_kind(value: object) -> str:

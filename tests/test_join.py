@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders.calls import Call, Reply, Status
-from safety_reasoning.builders.join import Joined, join, kept_by
-from safety_reasoning.builders.plan import efficient_call, full_call
+from safety_reasoning.builders.join import Joined, join, kept_by, rejoin
+from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.recipe import Recipe
 from safety_reasoning.builders.records import Record, TeacherTraces
-from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.samples import Sample, TopicControlSample
 from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.store import Store, open_store
 from safety_reasoning.errors import UsageError
 from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
 
 SAMPLE = to_sample(aegis_row(), {})
+KEEP = ["any", "majority", "all"]
 AGREES = "Prompt harm: unharmful\n\nResponse harm: None"
 
 
@@ -109,6 +110,68 @@ def test_a_call_without_a_reply_is_an_error_that_says_what_to_run(
 ) -> None:
     with pytest.raises(UsageError, match="safety-reasoning build"):
         joined(tmp_path, full, short)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "flag"),
+    [
+        (ok(None, AGREES), False),
+        (ok(None, "Prompt harm: harmful"), True),
+        (ok(None, "I cannot say"), True),
+        (Reply(key="", status=Status.TRUNCATED, answer=AGREES), None),
+    ],
+    ids=["agrees", "differs", "does not parse", "truncated"],
+)
+@pytest.mark.parametrize("beside", [AGREES, "Prompt harm: harmful"], ids=["told right", "told wrong"])
+def test_a_blind_verdict_is_the_prediction_and_not_what_stands_beside_the_trace(
+    tmp_path: Path, predicted: Reply, flag: bool | None, beside: str
+) -> None:
+    made = recipe("a", "b", verdict="blind", keep="b")
+    first, second = made.teachers
+    with open_store(tmp_path / "s.sqlite") as store:
+        for teacher, prediction in ((first, predicted), (second, ok(None, AGREES))):
+            asked = full_call(SAMPLE, teacher)
+            _answer(store, asked, ok(answer=beside))
+            _answer(store, predict_call(SAMPLE, teacher), prediction)
+            short = efficient_call(SAMPLE, teacher, store.get(asked.key))
+            assert short is not None
+            _answer(store, short, SHORT)
+        result = join(made, [SAMPLE], store)
+    assert only(result) == TeacherTraces(full="Because.", efficient="In short, because.", mismatch=flag)
+
+
+@pytest.mark.parametrize(
+    ("answer", "flag"), [("off-topic", False), ("on-topic", True), ("on-topic\noff-topic", True), ("neither", True)]
+)
+def test_a_topic_verdict_is_held_against_its_label(tmp_path: Path, answer: str, flag: bool) -> None:
+    sample = TopicControlSample(
+        key="0" * 32, system_instruction="Bread.", history=(), message="Who won?", topic="off-topic", domain=""
+    )
+    result = joined(tmp_path, ok(answer=answer), SHORT, sample=sample)
+    assert bool(result.left_out) is flag
+    assert len(result.records) == (not flag)
+
+
+FILTERED = "so\nPrompt harm: harmful"
+TRACES = st.sampled_from(["Because.", FILTERED, "a <think> b", " ", None])
+TOLD = st.builds(TeacherTraces, full=TRACES, efficient=TRACES, mismatch=st.sampled_from([True, False, None]))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), TOLD, min_size=1), min_size=1), st.sampled_from(KEEP))
+def test_a_published_release_is_filtered_and_kept_by_rule(told: list[dict[str, TeacherTraces]], rule: str) -> None:
+    published = recipe("a").model_copy(update={"teachers": ()})
+    made = published.model_copy(update={"release": published.release.model_copy(update={"keep": rule})})
+    samples = [to_sample(aegis_row(id=str(n)), {}) for n in range(len(told))]
+    result = rejoin(made, [Record(sample=s, traces=t) for s, t in zip(samples, told, strict=True)])
+    assert len(result.records) + len(result.left_out) == len(told)
+    for record in result.records:
+        assert kept_by(rule, record)
+        assert set(record.traces) == {name for traces in told for name in traces}
+        for traces in record.traces.values():
+            assert {traces.full, traces.efficient} <= {"Because.", None}
+            assert traces.full is not None or traces.efficient is None
+    for item in result.left_out:
+        assert item.reason in ("no_usable_trace", "keep_rule")
 
 
 FLAGS = st.dictionaries(st.sampled_from("abcde"), st.sampled_from([True, False, None]), min_size=1)

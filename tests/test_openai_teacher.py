@@ -3,6 +3,9 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ from safety_reasoning.builders.calls import Call, Reply, Status
 from safety_reasoning.builders.plan import full_call
 from safety_reasoning.builders.recipe import TeacherRecipe
 from safety_reasoning.builders.sources.aegis import to_sample
+from safety_reasoning.builders.store import open_store
 from safety_reasoning.builders.teachers.openai import OpenAITeacher
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.errors import UsageError
-from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
+from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, serving, write_aegis, write_recipe
 
 Start = Callable[..., LiveTeacher]
 DEAD = "http://127.0.0.1:9/v1"
@@ -82,6 +86,77 @@ def test_a_busy_server_is_asked_again_when_it_says(teacher: Start) -> None:
     replies = ask(recipe(live.url, attempts=20), *(f"prompt {n}" for n in range(20)))
     assert {reply.status for reply in replies} == {Status.OK}
     assert live.server.calls > 20
+
+
+def test_retry_after_is_a_lower_bound_that_the_own_back_off_would_not_keep(teacher: Start) -> None:
+    live = teacher(busy=1.0, retry_after_s=1.2)
+    started = time.monotonic()
+    with pytest.raises(CallUnfinished, match="HTTP 429"):
+        ask(recipe(live.url, attempts=2), "x")
+    assert live.server.calls == 2
+    assert time.monotonic() - started >= 1.2  # the first back-off of its own ends after at most 0.5 s
+
+
+def body(message: object = None, **changes: Any) -> str:
+    """A whole answer, changed."""
+    said = {"role": "assistant", "content": "Prompt harm: unharmful", "reasoning": "Because."}
+    choice = {"index": 0, "message": message or said, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    return json.dumps({"model": "m", "choices": [choice], "usage": usage} | changes)
+
+
+NO_ANSWER = {
+    "null": "null",
+    "list": "[]",
+    "text": '"x"',
+    "empty": "{}",
+    "choices null": body(choices=None),
+    "choices empty": body(choices=[]),
+    "choices an object": body(choices={"a": 1}),
+    "choices a text": body(choices="abc"),
+    "choice null": body(choices=[None]),
+    "message null": body(choices=[{"message": None}]),
+    "message a text": body(message="x"),
+    "content a list": body(message={"content": [{"type": "text", "text": "x"}]}),
+    "content a number": body(message={"content": 5}),
+}
+
+
+@pytest.mark.parametrize("text", NO_ANSWER.values(), ids=NO_ANSWER.keys())
+def test_a_body_of_another_shape_is_no_answer_and_no_crash(teacher: Start, text: str) -> None:
+    live = teacher(body=text)
+    (reply,) = ask(recipe(live.url, attempts=1), "x")
+    assert reply.status is Status.ERROR_BODY
+    assert reply.error
+
+
+def test_json_nested_without_end_leaves_the_call_unfinished(teacher: Start) -> None:
+    with pytest.raises(CallUnfinished, match="not what it should be"):
+        ask(recipe(teacher(body="[" * 100_000).url, attempts=1), "x")
+
+
+ODD_BESIDE = {
+    "no usage": body(usage=None),
+    "usage empty": body(usage={}),
+    "usage a text": body(usage="x"),
+    "counts null": body(usage={"prompt_tokens": None, "completion_tokens": None}),
+    "counts of other types": body(usage={"prompt_tokens": "many", "completion_tokens": {}}),
+    "counts too large": body(usage={"prompt_tokens": 2**70, "completion_tokens": -1}),
+    "model an object": body(model={"a": 1}),
+    "model a lone surrogate": body(model="\ud800"),
+    "finish a number": body(choices=[{"message": json.loads(body())["choices"][0]["message"], "finish_reason": 7}]),
+    "no finish": body(choices=[{"message": json.loads(body())["choices"][0]["message"]}]),
+}
+
+
+@pytest.mark.parametrize("text", ODD_BESIDE.values(), ids=ODD_BESIDE.keys())
+def test_what_is_odd_beside_the_answer_does_not_cost_it(teacher: Start, tmp_path: Path, text: str) -> None:
+    asked = recipe(teacher(body=text).url, attempts=1)
+    (reply,) = ask(asked, "x")
+    assert (reply.status, reply.reasoning, reply.answer) == (Status.OK, "Because.", "Prompt harm: unharmful")
+    with open_store(tmp_path / "s.sqlite") as store:
+        store.append([(call(asked, "x"), reply)])
+        assert store.get(reply.key) == reply
 
 
 @pytest.mark.parametrize("fault", ["failing", "reset", "cut", "garbage", "busy"])
@@ -161,6 +236,32 @@ def test_a_run_without_a_server_says_what_is_left_and_a_later_one_ends_it(
     done = run("build", build_recipe(tmp_path, live.url))
     assert done.returncode == 0, done.stderr
     assert live.server.calls == 24
+
+
+def test_a_server_that_goes_away_half_way_costs_no_answer(tmp_path: Path) -> None:
+    with serving(delay_s=0.02) as first:
+        path = build_recipe(tmp_path, first.url, rows=60, attempts=1, concurrency=4)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "safety_reasoning.cli", "build", str(path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while len(first.server.answered) < 25 and time.monotonic() < deadline:
+            time.sleep(0.005)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "run again" in said
+    assert "Traceback" not in said
+    with open_store(tmp_path / "store.sqlite") as store:
+        kept = len(store)
+    assert 25 - 4 <= kept <= len(first.server.answered)
+    with serving() as second:
+        path = build_recipe(tmp_path, second.url, rows=60)
+        done = subprocess.run([sys.executable, "-m", "safety_reasoning.cli", "build", str(path)], check=False)
+        assert done.returncode == 0
+        assert second.server.calls == 120 - kept
 
 
 def test_one_teacher_that_is_refused_does_not_keep_the_others_from_their_work(

@@ -1,5 +1,6 @@
 """Whatever stops a build, the next one goes on: same bytes, nothing lost, next to nothing asked twice."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,33 +10,35 @@ from pathlib import Path
 
 import pytest
 
+from safety_reasoning.schemas.folder import validate_folder
 from tests.conftest import (
     LiveTeacher,
     Run,
     aegis_row,
+    build_here,
     dialogue,
     openai_teacher,
+    serving,
+    tree,
     write_aegis,
     write_dialogues,
     write_recipe,
 )
 
 ROWS, CONCURRENCY = 60, 4
+DEAD = "http://127.0.0.1:9/v1"
 CALLS = 2 * (ROWS + 3)  # full and efficient, three turns of one dialogue beside the rows
 
 
-def recipe(folder: Path, url: str) -> Path:
+def recipe(folder: Path, url: str, **release: str) -> Path:
     aegis = write_aegis(folder / "aegis", [aegis_row(prompt=f"prompt {n}") for n in range(ROWS)])
     topics = write_dialogues(folder / "topics", [dialogue()])
     return write_recipe(
         folder / "recipe.toml",
         sources=[{"kind": "aegis", "path": aegis}, {"kind": "canttalkaboutthis", "path": topics}],
         teachers=[openai_teacher("a", url, concurrency=CONCURRENCY)],
+        **release,
     )
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def stop_after(
@@ -57,15 +60,8 @@ def stop_after(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, bytes]":
-    from safety_reasoning.builders.teachers.server import Script
-
-    live = LiveTeacher(Script())
-    folder = tmp_path_factory.mktemp("undisturbed")
-    command = [sys.executable, "-m", "safety_reasoning.cli", "build", str(recipe(folder, live.url))]
-    subprocess.run(command, check=True, capture_output=True)
-    live.stop()
-    return tree(folder / "release")
+def undisturbed(released: Path) -> "dict[str, bytes]":
+    return tree(released / "release")
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bytes(
@@ -130,22 +126,47 @@ def test_a_changed_prompt_text_asks_again_only_for_what_it_shapes(
     assert live.server.calls == CALLS + 2
 
 
-@pytest.mark.parametrize("after_s", [0.9, 1.3, 1.6, 1.9, 2.2])
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recipe, a full store and a release of it."""
+    with serving() as live:
+        folder = tmp_path_factory.mktemp("released")
+        build_here(recipe(folder, live.url))
+    return folder
+
+
+SEEN: dict[str, Callable[[Path], bool]] = {
+    "it began to write": lambda folder: (folder / ".release.new").exists(),
+    "it wrote the records": lambda folder: (folder / ".release.new" / "data" / "topic_control").exists(),
+    "it wrote everything": lambda folder: (folder / ".release.new" / "manifest.json").exists(),
+    "it put the new one into place": lambda folder: "# Second" in (folder / "release" / "README.md").read_text("utf-8"),
+}
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.01])
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN.keys())
 def test_killed_while_it_replaces_a_release_it_leaves_one_whole(
-    tmp_path: Path, run: Run, teacher: Callable[..., LiveTeacher], after_s: float
+    tmp_path: Path, released: Path, seen: Callable[[Path], bool], pause_s: float
 ) -> None:
-    path = recipe(tmp_path, teacher().url)
-    assert run("build", path).returncode == 0
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('name = "Test"', 'name = "Second"'), encoding="utf-8")
+    folder = tmp_path / "copy"
+    shutil.copytree(released, folder)
+    path = recipe(folder, DEAD, name="Second")
+    old = tree(folder / "release")
     process = subprocess.Popen(
         [sys.executable, "-m", "safety_reasoning.cli", "release", str(path)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    time.sleep(after_s)  # the moment is what is varied: before, while or after the folders change places
+    deadline = time.monotonic() + 60
+    while not seen(folder) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    assert seen(folder)
+    time.sleep(pause_s)  # the moment is what is varied
     process.kill()
     process.wait()
-    assert run("validate", tmp_path / "release").returncode == 0
-    assert run("release", path).returncode == 0
-    assert (tmp_path / "release" / "README.md").read_text(encoding="utf-8").count("# Second") == 1
+    assert validate_folder(folder / "release").total == 0
+    left = tree(folder / "release")
+    assert left == old or "# Second" in left["README.md"].decode()
+    build_here(path, ask=False)
+    assert "# Second" in (folder / "release" / "README.md").read_text(encoding="utf-8")
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]

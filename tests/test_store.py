@@ -76,13 +76,16 @@ def test_a_call_without_a_reply_is_not_there(tmp_path: Path) -> None:
         assert call().key not in store
 
 
-@pytest.mark.parametrize("kind", ["text", "foreign", "newer", "folder"])
+@pytest.mark.parametrize("kind", ["text", "foreign", "foreign but empty", "newer", "folder"])
 def test_what_is_no_store_of_ours_is_refused_and_left_alone(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "s.sqlite"
     if kind == "text":
         path.write_text("no database at all, but long enough to be read as one" * 20, encoding="utf-8")
     elif kind == "folder":
         path.mkdir()
+    elif kind == "foreign but empty":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA application_id = 7")
     else:
         with sqlite3.connect(path) as db:
             db.execute("CREATE TABLE mine (x)")
@@ -102,6 +105,40 @@ def test_a_second_run_is_kept_away(tmp_path: Path) -> None:
         open_store(tmp_path / "s.sqlite"),
     ):
         pass
+
+
+@pytest.mark.parametrize("damage", ["body = x'00'", "status = 'unheard of'"])
+def test_a_damaged_reply_is_an_error_that_names_the_store(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "s.sqlite"
+    with open_store(path) as store:
+        store.append([(call(), reply(call()))])
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE replies SET {damage}")  # noqa: S608 - a constant of this test
+    with open_store(path) as store, pytest.raises(UsageError, match=r"s\.sqlite is damaged"):
+        store.get(call().key)
+
+
+def test_a_damaged_page_is_an_error_that_names_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    asked = [call(str(n)) for n in range(500)]
+    with open_store(path) as store:
+        store.append([(c, reply(c, c.key * 20)) for c in asked])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:12_288] + bytes(len(whole) - 12_288))
+    with pytest.raises(UsageError, match=r"s\.sqlite"), open_store(path) as store:
+        for c in asked:
+            store.get(c.key)
+
+
+def test_another_process_is_kept_away(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    code = "import sys\nfrom pathlib import Path\nfrom safety_reasoning.builders.store import open_store\n"
+    code += "with open_store(Path(sys.argv[1])): pass"
+    with open_store(path):
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "is in use" in done.stderr
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_place_that_cannot_be_written_is_an_error() -> None:

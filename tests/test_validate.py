@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from safety_reasoning.errors import UsageError
 from safety_reasoning.schemas.columns import Task, teacher_columns, teacher_of, teachers_in
 from safety_reasoning.schemas.features import arrow_schema, features, polars_schema
 from safety_reasoning.schemas.folder import validate
@@ -80,6 +81,11 @@ CONTENT: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
             ("/prompt_harm_label", "'unharmful', which is what prompt_label says"),
         ],
     ),
+    "a list for a label": (
+        {"prompt_label": ["safe"]},
+        [("/prompt_label", "string, not array"), ("/prompt_label", 'one of "safe", "unsafe"')],
+    ),
+    "a column that a pointer must escape": ({"a/b~c": 1}, [("/a~1b~0c", "no such field")]),
     "number for text": ({"prompt": 5}, [("/prompt", "string, not integer")]),
     "text for a flag": (
         {"prediction_gt_mismatch_a": "no"},
@@ -235,6 +241,36 @@ def test_a_folder_without_a_manifest_is_its_files(release: Path, tmp_path: Path,
     shutil.copy(release / "tf_efficient_reasoning.jsonl", bare)
     done = run("validate", bare)
     assert (done.returncode, done.stdout.strip()) == (0, "3 records in 1 files, 0 violations")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"configs": []},
+        {"files": []},
+        {"files": {"x": {}}},
+        {"configs": {"content_safety": {}}},
+        {"columns": "x"},
+        {"files": {"../x.jsonl": {"sha256": "0"}}},
+        {"configs": {"content_safety": {"jsonl": "/etc/hostname", "parquet": [], "records": 1}}},
+    ],
+    ids=["configs", "files", "file", "config", "columns", "a file above", "a file elsewhere"],
+)
+def test_a_manifest_of_another_shape_or_that_leads_outside_is_an_error(tmp_path: Path, changes: dict[str, Any]) -> None:
+    manifest = {"configs": {}, "files": {}, "columns": "card"} | changes
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(UsageError, match="is not a release's manifest"):
+        validate(str(tmp_path))
+
+
+def test_a_violation_prints_on_one_line_whatever_a_column_is_called(tmp_path: Path, run: Run) -> None:
+    path = write(tmp_path / "x.jsonl", content_record(**{"a\nb": 1, "\ud800\x1b[31m": 1}))
+    done = run("validate", path)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        f"{path}:1 /a\\nb: expected no such field",
+        f"{path}:1 /\\ud800\\u001b[31m: expected no such field",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["nothing", "empty folder", "text file", "broken manifest", "broken parquet"])
