@@ -114,7 +114,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def load(cache: Path, *arguments: str, **options: Any) -> list[dict[str, Any]]:
     """What `load_dataset` gives."""
     options = {"split": "train", "cache_dir": str(cache)} | options
-    return list(datasets.load_dataset(*arguments, **options))
+    loaded: Any = datasets.load_dataset(*arguments, **options)
+    return list(loaded)
 
 
 def test_it_has_the_files_that_are_promised_and_no_others(release: Path) -> None:
