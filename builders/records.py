@@ -15,7 +15,8 @@ class TeacherTraces:
     efficient: str | None
     """The shortened trace; never without a full one."""
     mismatch: bool | None
-    """True: the verdict differs from the gold label or does not parse. None: the teacher gave no reply."""
+    """True: the verdict differs from the gold label or does not parse. None: the teacher gave no
+    usable reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,6 +183,8 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
 def _jsonl_records(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
     with path.open("rb") as file:
         for line, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
             try:
                 record = json.loads(raw)
             except (ValueError, RecursionError):

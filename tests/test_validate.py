@@ -91,6 +91,10 @@ CONTENT: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         {"prediction_gt_mismatch_a": "no"},
         [("/prediction_gt_mismatch_a", "boolean or null, not string")],
     ),
+    "an id beyond 64 bits": (
+        {"reconstruction_id_if_redacted": 2**63},
+        [("/reconstruction_id_if_redacted", "maximum 9223372036854775807")],
+    ),
     "empty id": ({"id": ""}, [("/id", "minLength 1")]),
     "extra column": ({"notes": "x"}, [("/notes", "no such field")]),
     "labels disagree": (
