@@ -178,3 +178,48 @@ def _toml(value: Any) -> str:
 def openai_teacher(name: str, url: str, **changes: Any) -> dict[str, Any]:
     """A [[teachers]] section for a scripted teacher."""
     return {"name": name, "engine": "openai", "model": f"scripted-{name}", "base_urls": [url]} | changes
+
+
+def mixed_rows() -> list[dict[str, Any]]:
+    """Every kind of interaction: prompt-only, an empty response with a label, a response without one."""
+    return [
+        aegis_row(id="1"),
+        aegis_row(id="2", response="", response_label="safe", response_label_source="human"),
+        aegis_row(id="3", response="I would not know."),
+        aegis_row(id="4", prompt="Hurt them.", prompt_label="unsafe", violated_categories="Violence, Threat"),
+        aegis_row(id="5", response="No.", response_label="unsafe", response_label_source="llm_jury"),
+    ]
+
+
+def both_tasks(folder: Path, url: str, *teachers: str, **release: Any) -> Path:
+    return write_recipe(
+        folder / "recipe.toml",
+        sources=[
+            {"kind": "aegis", "path": write_aegis(folder / "aegis", mixed_rows())},
+            {"kind": "canttalkaboutthis", "path": write_dialogues(folder / "topics", [dialogue()])},
+        ],
+        teachers=[openai_teacher(name, url) for name in teachers],
+        **release,
+    )
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[LiveTeacher]:
+    with serving() as teacher:
+        yield teacher
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, live: LiveTeacher) -> tuple[Path, dict[str, Any]]:
+    """A release of both tasks by two teachers, and its manifest."""
+    folder = tmp_path_factory.mktemp("made")
+    return folder / "release", build_here(both_tasks(folder, live.url, "b", "a"))
+
+
+@pytest.fixture(scope="session")
+def release(made: tuple[Path, dict[str, Any]]) -> Path:
+    return made[0]
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,8 @@ import datasets
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import DatasetCard
-from markdown_it import MarkdownIt
 
 from safety_reasoning.builders.release import refuse_foreign
-from safety_reasoning.cards.render import render_card
 from safety_reasoning.errors import UsageError
 from safety_reasoning.schemas.columns import Task
 from safety_reasoning.schemas.features import features
@@ -26,10 +23,12 @@ from tests.conftest import (
     LiveTeacher,
     Run,
     aegis_row,
+    both_tasks,
     build_here,
     dialogue,
+    json_lines,
+    mixed_rows,
     openai_teacher,
-    serving,
     tree,
     write_aegis,
     write_dialogues,
@@ -66,51 +65,6 @@ HOSTILE = {
 }
 
 
-def rows() -> list[dict[str, Any]]:
-    """Every kind of interaction: prompt-only, an empty response with a label, a response without one."""
-    return [
-        aegis_row(id="1"),
-        aegis_row(id="2", response="", response_label="safe", response_label_source="human"),
-        aegis_row(id="3", response="I would not know."),
-        aegis_row(id="4", prompt="Hurt them.", prompt_label="unsafe", violated_categories="Violence, Threat"),
-        aegis_row(id="5", response="No.", response_label="unsafe", response_label_source="llm_jury"),
-    ]
-
-
-def recipe(folder: Path, url: str, *teachers: str, **release: Any) -> Path:
-    return write_recipe(
-        folder / "recipe.toml",
-        sources=[
-            {"kind": "aegis", "path": write_aegis(folder / "aegis", rows())},
-            {"kind": "canttalkaboutthis", "path": write_dialogues(folder / "topics", [dialogue()])},
-        ],
-        teachers=[openai_teacher(name, url) for name in teachers],
-        **release,
-    )
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[LiveTeacher]:
-    with serving() as teacher:
-        yield teacher
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, live: LiveTeacher) -> tuple[Path, dict[str, Any]]:
-    """A release of both tasks by two teachers, and its manifest."""
-    folder = tmp_path_factory.mktemp("made")
-    return folder / "release", build_here(recipe(folder, live.url, "b", "a"))
-
-
-@pytest.fixture(scope="module")
-def release(made: tuple[Path, dict[str, Any]]) -> Path:
-    return made[0]
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-
-
 def load(cache: Path, *arguments: str, **options: Any) -> list[dict[str, Any]]:
     """What `load_dataset` gives."""
     options = {"split": "train", "cache_dir": str(cache)} | options
@@ -137,7 +91,7 @@ def test_it_has_the_files_that_are_promised_and_no_others(release: Path) -> None
 
 @pytest.mark.parametrize("teachers", [["m"], ["qwq_32b", "a"], ["b", "a_2", "a"]], ids=["one", "two", "three"])
 def test_columns_are_those_of_the_card_in_its_order(tmp_path: Path, live: LiveTeacher, teachers: list[str]) -> None:
-    build_here(recipe(tmp_path, live.url, *teachers))
+    build_here(both_tasks(tmp_path, live.url, *teachers))
     out, names = tmp_path / "release", sorted(teachers)
     for file, config, inputs, families in (
         (
@@ -154,7 +108,7 @@ def test_columns_are_those_of_the_card_in_its_order(tmp_path: Path, live: LiveTe
         ),
     ):
         expected = [*inputs, *(family + name for family in families for name in names)]
-        assert {tuple(row) for row in lines(out / file)} == {tuple(expected)}
+        assert {tuple(row) for row in json_lines(out / file)} == {tuple(expected)}
         assert pq.read_schema(out / "data" / config / "train-00000-of-00001.parquet").names == expected
         schema = json.loads((out / "schemas" / f"{config}.schema.json").read_text(encoding="utf-8"))
         assert schema["required"] == list(schema["properties"]) == expected
@@ -163,23 +117,23 @@ def test_columns_are_those_of_the_card_in_its_order(tmp_path: Path, live: LiveTe
 def test_jsonl_and_parquet_hold_the_same_records(release: Path) -> None:
     for file, config in ((SAFETY_JSONL, "content_safety"), (TOPIC_JSONL, "topic_control")):
         table = pq.read_table(release / "data" / config / "train-00000-of-00001.parquet")
-        assert table.to_pylist() == lines(release / file)
+        assert table.to_pylist() == json_lines(release / file)
 
 
 def test_the_inputs_are_those_of_the_source(release: Path) -> None:
-    found = {row["id"]: row for row in lines(release / SAFETY_JSONL)}
+    found = {row["id"]: row for row in json_lines(release / SAFETY_JSONL)}
     assert sorted(found) == ["1", "2", "3", "4", "5"]
-    for row in rows():
+    for row in mixed_rows():
         assert {name: found[row["id"]][name] for name in row} == row
     assert [found[i]["prompt_harm_label"] for i in "14"] == ["unharmful", "harmful"]
     assert [found[i]["response_harm_label"] for i in "1235"] == [None, "unharmful", None, "harmful"]
 
 
 def test_the_same_store_gives_the_same_bytes(tmp_path: Path, live: LiveTeacher) -> None:
-    path = recipe(tmp_path, live.url, "a", "b")
+    path = both_tasks(tmp_path, live.url, "a", "b")
     build_here(path)
     first, asked = tree(tmp_path / "release"), live.server.calls
-    recipe(tmp_path, live.url, "b", "a", out="elsewhere/other")
+    both_tasks(tmp_path, live.url, "b", "a", out="elsewhere/other")
     build_here(path)
     assert tree(tmp_path / "elsewhere" / "other") == first
     assert live.server.calls == asked
@@ -187,7 +141,7 @@ def test_the_same_store_gives_the_same_bytes(tmp_path: Path, live: LiveTeacher) 
 
 def test_a_release_takes_the_place_of_an_earlier_one_or_of_an_empty_folder(tmp_path: Path, live: LiveTeacher) -> None:
     (tmp_path / "release").mkdir()
-    path = recipe(tmp_path, live.url, "a")
+    path = both_tasks(tmp_path, live.url, "a")
     build_here(path)
     (tmp_path / "release" / "stray.txt").write_text("not of the release", encoding="utf-8")
     build_here(path)
@@ -214,7 +168,7 @@ def test_a_place_that_is_no_release_is_refused_before_anything_is_asked(
     tmp_path: Path, teacher: Callable[..., LiveTeacher], make: Callable[[Path], None]
 ) -> None:
     live = teacher()
-    path = recipe(tmp_path, live.url, "a")
+    path = both_tasks(tmp_path, live.url, "a")
     make(tmp_path / "release")
     before = tree(tmp_path)
     with pytest.raises(UsageError, match=r"release\.out"):
@@ -227,12 +181,12 @@ def test_a_place_that_is_no_release_is_refused_before_anything_is_asked(
 def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path, live: LiveTeacher, out: str) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match=f"{out} cannot be written"):
-        build_here(recipe(tmp_path, live.url, "a", out=out))
+        build_here(both_tasks(tmp_path, live.url, "a", out=out))
 
 
 def test_a_link_stays_and_its_target_becomes_the_release(tmp_path: Path, live: LiveTeacher) -> None:
     (tmp_path / "release").symlink_to("target")
-    path = recipe(tmp_path, live.url, "a")
+    path = both_tasks(tmp_path, live.url, "a")
     for _ in range(2):
         build_here(path)
         assert (tmp_path / "release").is_symlink()
@@ -249,10 +203,10 @@ def test_a_folder_whose_manifest_is_no_file_is_no_release(tmp_path: Path) -> Non
 
 
 def test_published_names_come_back_as_the_cards(tmp_path: Path, live: LiveTeacher, release: Path) -> None:
-    build_here(recipe(tmp_path, live.url, "b", "a", columns="published"))
+    build_here(both_tasks(tmp_path, live.url, "b", "a", columns="published"))
     published = tmp_path / "release"
-    assert "efficient_reasoning_a" in lines(published / SAFETY_JSONL)[0]
-    assert "efficient_reasoning_a" in lines(published / TOPIC_JSONL)[0]
+    assert "efficient_reasoning_a" in json_lines(published / SAFETY_JSONL)[0]
+    assert "efficient_reasoning_a" in json_lines(published / TOPIC_JSONL)[0]
     assert validate_folder(published).total == 0
     again = write_recipe(
         tmp_path / "again.toml", sources=[{"kind": "published", "path": published}], teachers=[], out="again"
@@ -269,7 +223,7 @@ def test_published_names_come_back_as_the_cards(tmp_path: Path, live: LiveTeache
 def test_load_dataset_on_the_folder_gives_every_record(
     tmp_path: Path, release: Path, config: tuple[str, ...], file: str
 ) -> None:
-    assert load(tmp_path, str(release), *config) == lines(release / file)
+    assert load(tmp_path, str(release), *config) == json_lines(release / file)
 
 
 def test_load_dataset_gives_the_types_of_the_schema(tmp_path: Path, release: Path) -> None:
@@ -282,7 +236,7 @@ def test_load_dataset_gives_the_types_of_the_schema(tmp_path: Path, release: Pat
 def test_load_dataset_on_the_jsonl_gives_every_record(tmp_path: Path, release: Path, task: Task, file: str) -> None:
     kinds = features(record_schema(task, ["a", "b"]))
     loaded = load(tmp_path, "json", data_files=str(release / file), features=kinds)
-    assert loaded == lines(release / file)
+    assert loaded == json_lines(release / file)
 
 
 def test_hostile_texts_come_through_every_format_unchanged(tmp_path: Path, live: LiveTeacher) -> None:
@@ -302,11 +256,11 @@ def test_hostile_texts_come_through_every_format_unchanged(tmp_path: Path, live:
     manifest = build_here(path)
     release = tmp_path / "release"
     assert manifest["left_out"] == []
-    for read in (lines(release / SAFETY_JSONL), load(tmp_path / "cache", str(release))):
+    for read in (json_lines(release / SAFETY_JSONL), load(tmp_path / "cache", str(release))):
         found = {row["id"]: row for row in read}
         assert {name: found[name]["prompt"] for name in HOSTILE} == HOSTILE
         assert {name: found[f"{name} response"]["response"] for name in HOSTILE} == HOSTILE
-    for read in (lines(release / TOPIC_JSONL), load(tmp_path / "cache", str(release), "topic_control")):
+    for read in (json_lines(release / TOPIC_JSONL), load(tmp_path / "cache", str(release), "topic_control")):
         assert {row["system_instruction"] for row in read} == instructions
 
 
@@ -342,7 +296,7 @@ def test_the_manifest_states_the_hash_and_size_of_every_file(release: Path) -> N
     assert manifest["files"] == {
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
     }
-    assert manifest["configs"]["content_safety"]["records"] == len(lines(release / SAFETY_JSONL))
+    assert manifest["configs"]["content_safety"]["records"] == len(json_lines(release / SAFETY_JSONL))
 
 
 def test_the_manifest_states_what_was_read(made: tuple[Path, dict[str, Any]]) -> None:
@@ -362,7 +316,7 @@ def test_no_time_no_path_and_no_key_is_in_the_release(
     live = teacher(api_key=KEY)
     path = write_recipe(
         tmp_path / "recipe.toml",
-        sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", rows())}],
+        sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", mixed_rows())}],
         teachers=[openai_teacher("a", live.url, api_key_env="MY_KEY")],
     )
     done = run("build", path, "--json", env={"MY_KEY": KEY})
@@ -379,7 +333,7 @@ def test_no_time_no_path_and_no_key_is_in_the_release(
 
 
 def test_what_is_left_out_is_kept_with_its_reason(tmp_path: Path, teacher: Callable[..., LiveTeacher]) -> None:
-    aegis = [*rows(), rows()[0], aegis_row(id="6", prompt_label="Safe"), aegis_row(id="7", prompt="poison")]
+    aegis = [*mixed_rows(), mixed_rows()[0], aegis_row(id="6", prompt_label="Safe"), aegis_row(id="7", prompt="poison")]
     path = write_recipe(
         tmp_path / "recipe.toml",
         sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", aegis)}],
@@ -399,120 +353,13 @@ def test_what_is_left_out_is_kept_with_its_reason(tmp_path: Path, teacher: Calla
     ]
 
 
-MARKUP = {
-    "pipe": "a|b",
-    "script": "<script>alert(1)</script>",
-    "newline": "first\nsecond | third\n\n# head",
-    "backtick": "`code` ``",
-    "link": "[x](javascript:alert(1)) ![y](z)",
-    "backslash": "\\| \\` a\\",
-    "emphasis": "*bold* **very**",
-    "entity": "&lt;b&gt; &amp; &#124;",
-    "jinja": "{{ 7*7 }}{% raw %}",
-    "heading": "# head",
-    "table": "| --- | --- |",
-}
-
-
-def cells(card: str) -> set[str]:
-    """The text that a reader sees in the tables, headings and paragraphs of a card; fails on any HTML in it."""
-    body = card.split("\n---\n", 1)[1]
-    seen = set()
-    for token in MarkdownIt("commonmark").enable("table").parse(body):
-        assert token.type != "html_block", token.content
-        if token.type == "inline":
-            assert not {child.type for child in token.children or []} & {"html_inline", "link_open", "image"} or (
-                "huggingface.co" in token.content
-            ), token.content
-            seen.add("".join(child.content for child in token.children or []))
-    return seen
-
-
-@pytest.mark.parametrize("text", MARKUP.values(), ids=MARKUP.keys())
-def test_whatever_a_name_holds_it_stays_text_in_the_card(made: tuple[Path, dict[str, Any]], text: str) -> None:
-    manifest: dict[str, Any] = json.loads(json.dumps(made[1]))
-    manifest["name"] = text
-    manifest["configs"]["content_safety"]["statistics"]["violated_categories"] = {text: 4711}
-    manifest["configs"]["topic_control"]["statistics"]["domain"] = {text: 4712}
-    manifest["teachers"][0]["model"] = text
-    manifest["sources"][0]["origin"] = text
-    card = render_card(manifest)
-    one_line = " ".join(text.split())
-    assert one_line in cells(card)
-    assert {"4711", "4712"} <= cells(card)
-    assert DatasetCard(card).data.get("pretty_name") == text
-
-
-def test_categories_and_domains_of_the_sources_reach_the_card(tmp_path: Path, live: LiveTeacher) -> None:
-    domain, category = "bank|<b>ing", "Vio`lence|<script>"
-    path = write_recipe(
-        tmp_path / "recipe.toml",
-        sources=[
-            {"kind": "aegis", "path": write_aegis(tmp_path / "aegis", [aegis_row(violated_categories=category)])},
-            {"kind": "canttalkaboutthis", "path": write_dialogues(tmp_path / "topics", [dialogue(domain=domain)])},
-        ],
-        teachers=[openai_teacher("a", live.url)],
-    )
-    build_here(path)
-    assert {domain, category} <= cells((tmp_path / "release" / "README.md").read_text(encoding="utf-8"))
-
-
-def test_the_cards_metadata_are_what_the_hub_reads(release: Path) -> None:
-    data = DatasetCard.load(release / "README.md").data.to_dict()
-    assert (data["pretty_name"], data["license"], data["language"]) == ("Test", "cc-by-4.0", ["en"])
-    assert data["size_categories"] == ["n<1K"]
-    configs = {config["config_name"]: config for config in data["configs"]}
-    assert list(configs) == ["content_safety", "topic_control"]
-    assert [configs[name].get("default") for name in configs] == [True, None]
-    infos = {info["config_name"]: info for info in data["dataset_info"]}
-    assert infos["content_safety"]["splits"][0]["num_examples"] == 5
-    assert [field["name"] for field in infos["topic_control"]["features"]][:4] == TOPIC_INPUTS
-
-
-def test_a_card_for_the_embedded_teacher_warns(made: tuple[Path, dict[str, Any]]) -> None:
-    manifest: dict[str, Any] = json.loads(json.dumps(made[1]))
-    warning = "must not be used to"
-    assert warning not in render_card(manifest)
-    manifest["teachers"][1]["engine"] = "embedded"
-    card = render_card(manifest)
-    assert warning in card
-    assert "`b` is the embedded teacher" in card
-
-
-@pytest.mark.parametrize(
-    ("release_options", "sentence"),
-    [
-        ({"verdict": "with_trace"}, "by a teacher that was told the label"),
-        ({"verdict": "blind"}, "does not tell the teacher the label (blind)"),
-    ],
-)
-def test_the_card_says_how_the_verdict_was_got(
-    made: tuple[Path, dict[str, Any]], release_options: dict[str, str], sentence: str
-) -> None:
-    assert sentence in render_card(made[1] | release_options)
-
-
-def test_statistics_are_counts_of_the_records(made: tuple[Path, dict[str, Any]]) -> None:
-    release, manifest = made
-    statistics = manifest["configs"]["content_safety"]["statistics"]
-    found = lines(release / SAFETY_JSONL)
-    assert statistics["prompt_harm_label"] == {"unharmful": 4, "harmful": 1}
-    assert statistics["response_harm_label"] == {"none": 3, "harmful": 1, "unharmful": 1}
-    assert statistics["violated_categories"] == {"Threat": 1, "Violence": 1}
-    words = sorted(len(row["safety_reasoning_a"].split()) for row in found)
-    told = statistics["teachers"]["a"]["full_words"]
-    assert (told["traces"], told["max"], told["median"]) == (5, words[-1], words[2])
-    assert statistics["teachers"]["a"]["agrees_with_gold"] == 1.0
-    assert statistics["agreement"] == [{"teachers": ["a", "b"], "verdicts": 5, "same": 1.0}]
-
-
 def test_a_release_without_a_single_record_is_refused_and_the_old_one_stays(
     tmp_path: Path, teacher: Callable[..., LiveTeacher]
 ) -> None:
-    good = recipe(tmp_path, teacher().url, "a")
+    good = both_tasks(tmp_path, teacher().url, "a")
     build_here(good)
     before = tree(tmp_path / "release")
-    wrong = recipe(tmp_path, teacher(wrong=1.0).url, "c")
+    wrong = both_tasks(tmp_path, teacher(wrong=1.0).url, "c")
     with pytest.raises(UsageError, match="nothing is left to release"):
         build_here(wrong)
     assert tree(tmp_path / "release") == before

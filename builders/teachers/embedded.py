@@ -22,7 +22,7 @@ import openai
 
 from safety_reasoning.builders.calls import Call, Reply, Status
 from safety_reasoning.builders.recipe import TeacherRecipe
-from safety_reasoning.builders.teachers.openai import complete
+from safety_reasoning.builders.teachers.completion import BadBody, complete
 from safety_reasoning.errors import UsageError, missing_extra
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
@@ -125,8 +125,10 @@ class EmbeddedTeacher:
         try:
             await server.ready(self._http, call)
             return await complete(server.client, call)
-        except openai.BadRequestError as error:
+        except openai.APIStatusError as error:  # a prompt beyond the context, above all
             return Reply(key=call.key, status=Status.REJECTED, error=str(error.message)[:500])
+        except BadBody as error:
+            return Reply(key=call.key, status=Status.ERROR_BODY, error=str(error))
         finally:
             self._idle.put_nowait(server)
 
