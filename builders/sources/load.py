@@ -91,8 +91,10 @@ def load_sources(sources: tuple[SourceRecipe, ...], *, strict: bool = False) -> 
     loaded = Loaded()
     seen: set[str] = set()
     for position, source in enumerate(sources):
+        texts = aegis.load_reconstructions(Path(source.suicide_detection) if source.suicide_detection else None)
         for path, name in _files(source, loaded):
-            _Reading(position, source.kind, path, name, _format(source, name), loaded, seen, strict).run()
+            form = _format(source, name, texts)
+            _Reading(position, source.kind, path, name, form, loaded, seen, strict).run()
     return loaded
 
 
@@ -115,10 +117,9 @@ def _files(source: SourceRecipe, loaded: Loaded) -> list[tuple[Path, str]]:
     return [(folder / name, name) for name in present]
 
 
-def _format(source: SourceRecipe, name: str) -> _Format:
+def _format(source: SourceRecipe, name: str, texts: Mapping[int, str]) -> _Format:
+    """How this file of the source is read; `texts` are the reconstructions of redacted prompts."""
     if source.kind == "aegis":
-        folder = Path(source.suicide_detection) if source.suicide_detection else None
-        texts = aegis.load_reconstructions(folder)
         return _Format(
             task=Task.CONTENT_SAFETY,
             convert=lambda value: _Converted(items=(aegis.to_sample(value, texts),)),
