@@ -28,7 +28,7 @@ _LINE = regex.compile(
 )
 _STARTS = regex.compile(r"(?i)[^\w]{0,20}+(?P<value>unharmful|harmful|refusal|compliance|none|null)\b")
 _WORDS = regex.compile(r"(?i)\b(?:unharmful|harmful|refusal|compliance|none|null)\b")
-_TOPIC = regex.compile(r"(?mi)^[^\w\n]{0,20}+(?P<topic>on-topic|off-topic)[^\w\n]{0,20}+$")
+_TOPIC = regex.compile(r"(?mi)^[^\w\n]{0,20}+(?P<topic>on|off)-topic[^\w\n]{0,20}+$")
 _NOTHING = {"none", "null"}
 
 
@@ -88,7 +88,7 @@ def parse_topic(text: str) -> Topic | Fault:
     answer = _answer(text)
     if isinstance(answer, Fault):
         return answer
-    said = {found["topic"].casefold() for found in _TOPIC.finditer(answer)}
+    said = {found["topic"].casefold() + "-topic" for found in _TOPIC.finditer(answer)}
     if len(said) != 1:
         return Fault.TWO_VERDICTS if said else Fault.NO_VERDICT
     return cast(Topic, said.pop())

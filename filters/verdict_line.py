@@ -1,7 +1,8 @@
 """A trace must not state a verdict in the answer's format.
 
 NeMo Guardrails reads such a line in a trace that was cut before its end as the verdict itself, and lets the
-message through. A whole line is not needed for that: the words and the colon are.
+message through. A whole line is not needed for that: the words and the colon are, whatever white space or
+punctuation stands between them and the value, line breaks included.
 """
 
 import regex
@@ -9,8 +10,8 @@ import regex
 from safety_reasoning.filters.reasons import Drop
 
 _STATED = regex.compile(
-    r"(?i)\b(?:prompt|response)[^\S\n]{1,4}+(?:harm|refusal)[^\w\n:]{0,8}+:[^\w\n]{0,8}+"
-    r"(?:unharmful|harmful|refusal|compliance)\b"
+    r"(?i)(?:prompt|response)[^\S\n]{1,4}+(?:harm|refusal)(?:[^\w:]|_)*+:(?:\W|_)*+"
+    r"(?:unharmful|harmful|refusal|compliance)(?![^\W_])"
     r"|(?m:^)[^\w\n]{0,20}+(?:on-topic|off-topic)[^\w\n]{0,20}+(?m:$)"
 )
 

@@ -5,10 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders import prompts
+from safety_reasoning.builders.calls import Call, Reply, Status, Step
+from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.prompts import load_prompt, render
+from safety_reasoning.builders.recipe import TeacherRecipe
+from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.sources import aegis, canttalk, wildguard
 from safety_reasoning.builders.teachers.embedded import grammar_for
 from safety_reasoning.errors import UsageError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, aegis_row, dialogue
 
 NAMES = sorted(path.stem for path in (ROOT / "builders" / "prompts").glob("*.md"))
 PAPER = {
@@ -17,7 +22,24 @@ PAPER = {
     "classify_safety": "bf970f6a0a5d38cc59550d35970a5956c9bc6ee7928ecd429321eb357a4005ce",
 }
 """sha256 of the bodies as Appendix H prints them, without the final newline."""
-ASKED = ("generate_aegis", "generate_wildguard", "generate_topic", "classify_safety", "classify_topic", "efficient")
+TEACHER = TeacherRecipe(name="t", engine="embedded")
+SAMPLES: dict[str, Sample] = {
+    "aegis": aegis.to_sample(aegis_row(), None),
+    "topic": canttalk.to_samples(dialogue())[0][0],
+    "wildguard": wildguard.to_sample(
+        dict.fromkeys(wildguard.COLUMNS) | {"prompt": "p", "prompt_harm_label": "harmful"}
+    ),
+}
+
+
+def calls(sample: Sample) -> dict[Step, Call | None]:
+    full = full_call(sample, TEACHER)
+    reply = Reply(key=full.key, status=Status.OK, reasoning="It asks about knives.")
+    return {
+        Step.FULL: full,
+        Step.PREDICT: predict_call(sample, TEACHER),
+        Step.EFFICIENT: efficient_call(sample, TEACHER, reply),
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,9 +55,24 @@ def test_the_papers_prompts_are_unchanged(name: str, sha256: str) -> None:
     assert load_prompt(name).sha256 == sha256
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_the_embedded_engine_has_a_grammar_for_what_it_is_asked(name: str) -> None:
-    assert grammar_for(name).startswith("root ::= ")
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_the_embedded_engine_has_a_grammar_for_every_step_of_every_source(sample: Sample, step: Step) -> None:
+    call = calls(sample)[step]
+    assert call is not None
+    assert call.grammar == grammar_for(call.prompt.name)
+    assert call.grammar.startswith("root ::= ")
+    assert call.text()  # every variable of the prompt is given
+
+
+def test_no_grammar_is_left_over() -> None:
+    asked = {call.prompt.name for sample in SAMPLES.values() for call in calls(sample).values() if call}
+    assert asked == {path.stem for path in (ROOT / "builders" / "teachers" / "grammars").iterdir()}
+
+
+def test_a_prompt_without_a_grammar_is_an_error() -> None:
+    with pytest.raises(UsageError, match="taxonomy_aegis"):
+        grammar_for("taxonomy_aegis")
 
 
 @pytest.mark.parametrize("name", NAMES)

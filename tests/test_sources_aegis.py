@@ -50,7 +50,7 @@ def test_an_empty_response_is_not_a_null_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("null", None), ("NaN", None), ("4217", 4217), ("4217.0", 4217)],
+    [("null", None), ("NaN", None), ("4217", 4217), ("4217.0", 4217), (str(-(2**63)), -(2**63))],
 )
 def test_reconstruction_ids_survive_pandas(tmp_path: Path, written: str, read: int | None) -> None:
     text = json.dumps([aegis_row()]).replace(
@@ -83,7 +83,26 @@ def test_a_redacted_prompt_is_reconstructed_by_id_and_stays_redacted_in_the_reco
     assert sample.published["prompt"] == "REDACTED"
 
 
-@pytest.mark.parametrize("text", [None, "a,b\n1,2\n"], ids=["no file", "other columns"])
+@pytest.mark.parametrize("number", [None, 8, 5], ids=["no id", "id not in the file", "row without a text"])
+def test_a_redacted_prompt_that_the_folder_does_not_hold_is_left_out(tmp_path: Path, number: int | None) -> None:
+    (tmp_path / "Suicide_Detection.csv").write_text(",text,class\n5,,suicide\n7,Found,suicide\n", encoding="utf-8")
+    rows = [aegis_row(), aegis_row(prompt="REDACTED", reconstruction_id_if_redacted=number)]
+    loaded = load(write_aegis(tmp_path, rows), suicide_detection=str(tmp_path))
+    assert [(item.reason, item.row) for item in loaded.left_out] == [(Reason.REDACTED, 2)]
+
+
+def test_a_file_of_redacted_prompts_alone_is_still_a_file_of_aegis(tmp_path: Path) -> None:
+    loaded = loaded_rows(tmp_path, [aegis_row(prompt="REDACTED")])
+    assert (loaded.samples, len(loaded.left_out)) == ([], 1)
+
+
+def test_a_folder_may_be_named_like_a_pattern(tmp_path: Path) -> None:
+    folder = write_aegis(tmp_path / "a[1]*", [aegis_row(prompt="REDACTED", reconstruction_id_if_redacted=7)])
+    (folder / "Suicide_Detection.csv").write_text(",text,class\n7,Found,suicide\n", encoding="utf-8")
+    assert only(load(folder, suicide_detection=str(folder))).prompt == "Found"
+
+
+@pytest.mark.parametrize("text", [None, "a,b\n1,2\n", ""], ids=["no file", "other columns", "empty"])
 def test_a_folder_without_the_suicide_detection_file_is_an_error(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "Suicide_Detection.csv").write_text(text, encoding="utf-8")
@@ -97,6 +116,27 @@ def test_an_id_that_repeats_with_another_response_is_another_sample(tmp_path: Pa
     loaded = loaded_rows(tmp_path, rows)
     assert len(loaded.samples) == 2
     assert [(item.reason, item.row) for item in loaded.left_out] == [(Reason.DUPLICATE, 3)]
+
+
+def test_an_interaction_of_another_file_of_the_split_is_a_duplicate(tmp_path: Path) -> None:
+    write_aegis(tmp_path, [aegis_row(prompt="a"), aegis_row(prompt="b")])
+    (tmp_path / "refusals_train.json").write_text(json.dumps([aegis_row(prompt="b")]), encoding="utf-8")
+    loaded = load(tmp_path)
+    assert len(loaded.samples) == 2
+    assert [(i.reason, i.file, i.row, i.source) for i in loaded.left_out] == [
+        (Reason.DUPLICATE, "refusals_train.json", 1, "aegis")
+    ]
+    assert json.loads(loaded.left_out[0].record)["prompt"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("split", "name"),
+    [("validation", "validation.json"), ("validation", "refusals_validation.json"), ("test", "test.json")],
+)
+def test_other_splits_are_read_from_their_own_files(tmp_path: Path, split: str, name: str) -> None:
+    write_aegis(tmp_path, [aegis_row(prompt="train")])
+    (tmp_path / name).write_text(json.dumps([aegis_row(prompt=name)]), encoding="utf-8")
+    assert only(load(tmp_path, split=split)).prompt == name
 
 
 BAD_ROWS: list[tuple[dict[str, Any], Reason, str]] = [
@@ -161,6 +201,9 @@ WHOLE = json.dumps([aegis_row(id="a"), aegis_row(id="b")])
         ("[1, 2]", "row 1: not a file of aegis"),
         (json.dumps([{"prompt": "x"}]), "row 1: not a file of aegis"),
         ("[" * 100_000, "row 1: the array is cut"),
+        ("[" + "1" * 5000 + "]", "row 1: the array is cut"),
+        (WHOLE[:-1] + ",]", "row 3: the array is cut"),
+        (WHOLE.replace("}, {", "} {"), "row 1: the array is cut"),
     ],
     ids=[
         "empty",
@@ -173,6 +216,9 @@ WHOLE = json.dumps([aegis_row(id="a"), aegis_row(id="b")])
         "numbers",
         "other columns",
         "deep",
+        "a number of 5000 digits",
+        "comma at the end",
+        "comma missing",
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_an_error_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -181,6 +227,21 @@ def test_a_file_that_is_not_what_it_says_is_an_error_with_its_place(tmp_path: Pa
         load(tmp_path)
     assert said in str(error.value)
     assert "train.json" in str(error.value)
+
+
+@pytest.mark.parametrize(("changes", "reason", "field"), BAD_ROWS, ids=[f"{r} {f}" for _, r, f in BAD_ROWS])
+def test_a_file_whose_every_row_is_bad_is_an_error_that_names_the_first_ones_field(
+    tmp_path: Path, changes: dict[str, Any], reason: Reason, field: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        loaded_rows(tmp_path, [aegis_row(**changes)] * 2)
+    assert "train.json, row 1: not a file of aegis" in str(error.value)
+    assert f"{reason}: {field}: " in str(error.value)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_bytes(b"\xef\xbb\xbf \n" + json.dumps([aegis_row()], indent=1).encode() + b"\n")
+    assert len(load(tmp_path).samples) == 1
 
 
 def test_a_file_that_is_not_utf8_is_an_error_with_its_place(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safety_reasoning.builders.left_out import BadRow, Reason
 from safety_reasoning.builders.recipe import SourceRecipe
@@ -13,9 +15,11 @@ from safety_reasoning.builders.samples import TopicControlSample
 from safety_reasoning.builders.sources.canttalk import to_samples
 from safety_reasoning.builders.sources.load import Loaded, load_sources
 from safety_reasoning.builders.sources.selection import Selection, select
+from safety_reasoning.errors import UsageError
 from tests.conftest import dialogue, write_dialogues
 
 PLAIN = dialogue()
+LOST = [{"bot turn": "Nobody said that.", "distractor": "Lost?"}]
 OFF = PLAIN["distractors"][0]["distractor"]
 BOT = PLAIN["distractors"][0]["bot turn"]
 
@@ -24,8 +28,8 @@ def turns(samples: list[TopicControlSample]) -> list[tuple[str, str]]:
     return [(s.topic, s.message) for s in samples]
 
 
-def load(folder: Path, **source: Any) -> Loaded:
-    return load_sources((SourceRecipe(kind="canttalkaboutthis", path=str(folder), **source),))
+def load(folder: Path, *, strict: bool = False, **source: Any) -> Loaded:
+    return load_sources((SourceRecipe(kind="canttalkaboutthis", path=str(folder), **source),), strict=strict)
 
 
 def test_every_user_turn_is_a_sample_with_what_came_before_it() -> None:
@@ -44,6 +48,22 @@ def test_every_user_turn_is_a_sample_with_what_came_before_it() -> None:
 def test_both_layouts_give_the_same_samples() -> None:
     flat = [turn for group in PLAIN["conversation_with_distractors"] for turn in group]
     assert to_samples(dialogue(conversation_with_distractors=flat)) == to_samples(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "found"),
+    [(OFF, True), (OFF.replace("match", "game"), True), ("What is the weather like?", False)],
+    ids=["exact", "fuzzy", "another turn"],
+)
+def test_a_distractor_claims_the_turn_that_only_the_longer_version_has(spoken: str, found: bool) -> None:
+    groups = [PLAIN["conversation"][:2], [{"role": "user", "content": spoken}], PLAIN["conversation"][2:]]
+    samples, problems = to_samples(dialogue(conversation_with_distractors=groups))
+    assert (("off-topic", spoken) in turns(samples)) is found
+    assert [p.reason for p in problems] == ([] if found else [Reason.UNLABELLED_TURN])
+
+
+def test_without_the_plain_conversation_distractors_are_found_by_their_words() -> None:
+    assert to_samples(dialogue(conversation=None)) == to_samples(PLAIN)
 
 
 @pytest.mark.parametrize("missing", [None, [], float("nan")], ids=["null", "empty", "nan"])
@@ -110,11 +130,32 @@ def test_the_human_test_set_may_lack_fields(tmp_path: Path) -> None:
     ("changes", "field"),
     [
         ({"conversation": [], "conversation_with_distractors": None}, "conversation"),
+        ({"conversation": float("nan"), "conversation_with_distractors": None, "distractors": []}, "conversation"),
+        ({"conversation": [[]], "conversation_with_distractors": None, "distractors": None}, "conversation"),
+        (
+            {"conversation": PLAIN["conversation"][1:2], "conversation_with_distractors": [], "distractors": []},
+            "conversation",
+        ),
+        ({"conversation": ["Hello"]}, "conversation"),
+        ({"conversation_with_distractors": [[{"content": "x"}]]}, "conversation_with_distractors.role"),
         ({"conversation": "text"}, "conversation"),
         ({"conversation": [{"role": "user"}]}, "conversation.content"),
         ({"conversation": [{"role": "robot", "content": "x"}]}, "conversation.role"),
         ({"distractors": [{"bot_turn": "x", "distractor": "y"}]}, "bot turn"),
         ({"system_instruction": None}, "system_instruction"),
+    ],
+    ids=[
+        "no turns",
+        "nan",
+        "an empty group",
+        "assistant alone",
+        "turn is text",
+        "no role",
+        "conversation is text",
+        "no content",
+        "another role",
+        "underscore in the key",
+        "null instruction",
     ],
 )
 def test_a_dialogue_that_cannot_be_used_names_its_field(changes: dict[str, Any], field: str) -> None:
@@ -132,6 +173,50 @@ def test_a_line_cut_in_half_is_left_out_and_the_rest_goes_on(tmp_path: Path) -> 
     assert len(loaded.samples) == 3
     assert [(i.reason, i.row) for i in loaded.left_out] == [(Reason.INVALID_JSON, 2), (Reason.INVALID_JSON, 4)]
     assert json.loads(loaded.left_out[0].record) == half
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"distractors": LOST, "conversation_with_distractors": None}, "field 'distractors': distractor_unplaced"),
+        ({"domain": 5}, "field 'domain': wrong_type"),
+    ],
+    ids=["distractor", "field"],
+)
+def test_strict_stops_at_the_dialogue_and_names_it(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    folder = write_dialogues(tmp_path, [PLAIN, dialogue(**changes)])
+    with pytest.raises(UsageError) as error:
+        load(folder, strict=True)
+    assert "mixtral.jsonl, row 2, field" in str(error.value)
+    assert said in str(error.value)
+
+
+WORDS = st.sampled_from(
+    ["Where is the nearest branch of the bank?", "Who won?", "Yes.", BOT, OFF, "And what does it cost to open one?"]
+)
+TURNS = st.lists(
+    st.builds(lambda role, text: {"role": role, "content": text}, st.sampled_from(["user", "assistant"]), WORDS)
+)
+PAIRS = st.lists(st.builds(lambda bot, text: {"bot turn": bot, "distractor": text}, WORDS, WORDS), max_size=4)
+
+
+@given(conversation=TURNS, distractors=PAIRS)
+def test_every_user_turn_and_every_distractor_is_a_sample_or_reported(
+    conversation: list[dict[str, str]], distractors: list[dict[str, str]]
+) -> None:
+    row = dialogue(conversation=conversation, distractors=distractors, conversation_with_distractors=None)
+    asked = sum(turn["role"] == "user" for turn in conversation)
+    try:
+        samples, problems = to_samples(row)
+    except BadRow as bad:  # the whole dialogue is kept aside
+        assert bad.reason is Reason.MISSING_FIELD
+        assert asked == 0
+        return
+    assert {p.reason for p in problems} <= {Reason.DISTRACTOR_UNPLACED}
+    count = Counter(s.topic for s in samples)
+    assert count["on-topic"] == asked
+    assert count["off-topic"] + len(problems) == len(distractors)
+    assert [len(s.history) for s in samples] == sorted({len(s.history) for s in samples})
 
 
 def long_dialogue() -> list[TopicControlSample]:
@@ -176,3 +261,17 @@ def test_what_is_not_selected_is_left_out_with_its_columns(tmp_path: Path) -> No
     assert len(loaded.samples) == 1
     assert [i.reason for i in loaded.left_out] == [Reason.NOT_SELECTED] * 2
     assert json.loads(loaded.left_out[0].record)["gt_topic_classification"] in {"on-topic", "off-topic"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [Selection(rule="caps", on_topic=1, off_topic=1, seed=3), Selection(rule="balanced", seed=3), Selection()],
+    ids=["caps", "balanced", "all"],
+)
+def test_taken_and_left_out_turns_are_all_turns_each_time(tmp_path: Path, rule: Selection) -> None:
+    folder = write_dialogues(tmp_path, [dialogue(system_instruction=f"Rules of branch {n}.") for n in range(5)])
+    first, second, every = load(folder, select=rule), load(folder, select=rule), load(folder)
+    assert (first.samples, first.left_out) == (second.samples, second.left_out)
+    assert sorted([s.key for s in first.samples] + [i.key for i in first.left_out]) == sorted(
+        s.key for s in every.samples
+    )

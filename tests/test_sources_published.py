@@ -82,14 +82,44 @@ def test_every_column_spelling_gives_the_same_traces(tmp_path: Path, task: Task,
     assert record.traces == {"gpt_oss_120b": TeacherTraces(full="Long.", efficient="Short.", mismatch=True)}
 
 
-def test_think_tags_around_a_trace_are_removed(tmp_path: Path) -> None:
-    row = content_row(safety_reasoning_qwen3_32b="<think>\nIt asks.\n</think>\n")
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("<think>\nIt asks.\n</think>\n", "It asks."),
+        ("It asks.\n</think>", "It asks."),
+        ("<think>It asks.", "It asks."),
+        ("<think></think>", None),
+        (" ", None),
+    ],
+    ids=["both tags", "closing tag", "opening tag", "nothing in them", "white space"],
+)
+@pytest.mark.parametrize("column", ["safety_reasoning_qwen3_32b", "efficient_reasoning_qwen3_32b"])
+def test_think_tags_around_a_trace_are_removed(tmp_path: Path, column: str, written: str, read: str | None) -> None:
+    (record,) = load(tmp_path, Task.CONTENT_SAFETY, content_row(**{column: written})).records
+    traces = record.traces["qwen3_32b"]
+    assert (traces.full if column.startswith("safety") else traces.efficient) == read
+
+
+def test_a_null_column_hides_no_other_spelling_of_it(tmp_path: Path) -> None:
+    row = content_row(efficient_safety_reasoning_trace_qwen3_32b=None)
     (record,) = load(tmp_path, Task.CONTENT_SAFETY, row).records
-    assert record.traces["qwen3_32b"].full == "It asks."
+    assert record.traces["qwen3_32b"].efficient == "Kitchen tools."
 
 
-def test_null_nan_and_missing_parts_of_a_teacher_are_none(tmp_path: Path) -> None:
-    row = content_row(safety_reasoning_qwen3_32b=float("nan"), prediction_gt_mismatch_qwen3_32b=None)
+def test_columns_of_no_teacher_are_named(tmp_path: Path) -> None:
+    row = topic_row(domain="banking", safety_reasoning_Qwen3="x")
+    assert load(tmp_path, Task.TOPIC_CONTROL, row).files[0].ignored_columns == ("domain", "safety_reasoning_Qwen3")
+
+
+def test_a_release_of_wildguardmix_rows_is_read_too(tmp_path: Path) -> None:
+    row = content_row(prompt_label_source=None, violated_categories="fraud")
+    (record,) = load(tmp_path, Task.CONTENT_SAFETY, row).records
+    assert record_columns(record, Task.CONTENT_SAFETY, "published") == row
+
+
+@pytest.mark.parametrize("flag", [None, float("nan")], ids=["null", "nan"])
+def test_null_nan_and_missing_parts_of_a_teacher_are_none(tmp_path: Path, flag: object) -> None:
+    row = content_row(safety_reasoning_qwen3_32b=float("nan"), prediction_gt_mismatch_qwen3_32b=flag)
     del row["efficient_reasoning_qwen3_32b"]
     (record,) = load(tmp_path, Task.CONTENT_SAFETY, row).records
     assert record.traces["qwen3_32b"] == TeacherTraces(full=None, efficient=None, mismatch=None)
@@ -113,6 +143,23 @@ def test_a_redacted_prompt_needs_no_reconstruction_here(tmp_path: Path) -> None:
 def test_a_bad_row_is_kept_aside(tmp_path: Path, changes: dict[str, Any], reason: Reason) -> None:
     loaded = load(tmp_path, Task.CONTENT_SAFETY, content_row(id="1"), content_row(**changes))
     assert [i.reason for i in loaded.left_out] == [reason]
+    assert len(loaded.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gt_topic_classification": "Off-topic"}, "unknown_label gt_topic_classification"),
+        ({"conversation_history": "Hello"}, "wrong_type conversation_history"),
+        ({"conversation_history": [{"role": "user"}]}, "missing_field content"),
+        ({"last_user_message": None}, "wrong_type last_user_message"),
+        ({"prediction_gt_mismatch_qwen3_32b": 1.0}, "wrong_type prediction_gt_mismatch_qwen3_32b"),
+    ],
+    ids=["label", "history", "turn", "message", "flag"],
+)
+def test_a_bad_topic_row_is_kept_aside(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    loaded = load(tmp_path, Task.TOPIC_CONTROL, topic_row(), topic_row(**changes))
+    assert [f"{i.reason} {i.detail.split(':')[0]}" for i in loaded.left_out] == [said]
     assert len(loaded.records) == 1
 
 

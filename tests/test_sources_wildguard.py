@@ -61,6 +61,62 @@ def test_the_subcategory_is_a_violated_one_only_where_something_is_harmful(tmp_p
     assert [s.published["violated_categories"] for s in samples] == ["fraud", ""]
 
 
+def test_both_splits_are_read_with_every_column_known(tmp_path: Path) -> None:
+    agreements = {f"{name}_agreement": 3.0 for name in ("prompt_harm", "response_refusal", "response_harm")}
+    loaded = [load(tmp_path, [{}]), load(tmp_path, [agreements | {"notes": "x"}], "test")]
+    assert [[(f.name, f.rows, f.ignored_columns) for f in each.files] for each in loaded] == [
+        [("train/wildguard_train.parquet", 1, ())],
+        [("test/wildguard_test.parquet", 1, ("notes",))],
+    ]
+    assert loaded[0].samples == loaded[1].samples
+
+
+@pytest.mark.parametrize("refusal", ["refusal", "compliance", None])
+def test_refusal_labels_are_kept_beside_the_published_columns(tmp_path: Path, refusal: str | None) -> None:
+    (sample,) = load(tmp_path, [{}, {"prompt": "b", "response_refusal_label": refusal}]).samples[1:]
+    assert isinstance(sample, ContentSafetySample)
+    assert sample.refusal == refusal
+    assert refusal not in set(sample.published.values()) - {None}
+
+
+def test_an_id_stands_for_prompt_and_response(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {},
+        {"response": ""},
+        {"response": None, "response_harm_label": None},
+        {"prompt": "b"},
+    ]
+    loaded = load(tmp_path, [*rows, {"subcategory": "another"}])
+    assert len({s.published["id"] for s in loaded.samples if isinstance(s, ContentSafetySample)}) == len(rows)
+    assert [(i.reason, i.row) for i in loaded.left_out] == [(Reason.DUPLICATE, 5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"prompt_harm_label": "Harmful"}, Reason.UNKNOWN_LABEL, "prompt_harm_label"),
+        ({"response_harm_label": "safe"}, Reason.UNKNOWN_LABEL, "response_harm_label"),
+        ({"response_refusal_label": "partial"}, Reason.UNKNOWN_LABEL, "response_refusal_label"),
+        ({"prompt": None}, Reason.WRONG_TYPE, "prompt"),
+    ],
+    ids=["case", "another word", "refusal", "null prompt"],
+)
+def test_a_bad_row_is_kept_aside_with_its_field(
+    tmp_path: Path, changes: dict[str, Any], reason: Reason, field: str
+) -> None:
+    (item,) = load(tmp_path, [{}, changes]).left_out
+    assert (item.reason, item.row) == (reason, 2)
+    assert item.detail.startswith(f"{field}: ")
+
+
+def test_a_table_without_a_column_is_no_file_of_wildguardmix(tmp_path: Path) -> None:
+    path = tmp_path / "train" / "wildguard_train.parquet"
+    path.parent.mkdir()
+    pl.DataFrame([ROW]).drop("subcategory").write_parquet(path)
+    with pytest.raises(UsageError, match="missing_field: subcategory"):
+        load_sources((SourceRecipe(kind="wildguardmix", path=str(tmp_path)),))
+
+
 def test_the_teacher_is_asked_with_the_papers_wildguard_prompt(tmp_path: Path) -> None:
     (sample,) = load(tmp_path, [{}]).samples
     teacher = TeacherRecipe(name="t", engine="openai", model="m", base_urls=("http://127.0.0.1:1/v1",))

@@ -72,7 +72,7 @@ def to_sample(value: object, reconstructions: Mapping[int, str] | None) -> Conte
             "response": response,
             "prompt_label": prompt_label,
             "response_label": response_label,
-            "prompt_label_source": fields.choice(row, "prompt_label_source", ("human",)),
+            "prompt_label_source": fields.optional_choice(row, "prompt_label_source", ("human",)),
             "response_label_source": fields.optional_choice(row, "response_label_source", RESPONSE_LABEL_SOURCES),
             "violated_categories": fields.text(row, "violated_categories"),
         },
@@ -104,7 +104,7 @@ def load_reconstructions(folder: Path | None) -> dict[int, str]:
             fix=f"download the Suicide Detection data and put {RECONSTRUCTION_FILE} there",
         )
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False, glob=False)
         ids, texts = frame.to_series(0).cast(pl.Int64), frame.get_column("text")
     except pl.exceptions.PolarsError as error:
         raise UsageError(

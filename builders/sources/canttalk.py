@@ -38,11 +38,11 @@ def to_samples(value: object) -> tuple[list[TopicControlSample], list[BadRow]]:
     Raises: BadRow if the dialogue as a whole cannot be used.
     """
     row = fields.as_row(value, ("system_instruction",))
-    if not row.get("conversation") and not row.get("conversation_with_distractors"):
-        raise BadRow(Reason.MISSING_FIELD, "conversation", "the dialogue has no turns")
     instruction = fields.text(row, "system_instruction")
     domain = fields.optional_text(row, "domain") or ""
     flow = place(_turns(row, "conversation"), _turns(row, "conversation_with_distractors"), _distractors(row))
+    if all(marked.mark == "bot" for marked in flow.turns):
+        raise BadRow(Reason.MISSING_FIELD, "conversation", "the dialogue has no user turn")
     return list(_samples(flow, instruction, domain)), list(_problems(flow))
 
 
@@ -91,7 +91,7 @@ def _turn(value: object, name: str) -> Turn:
         turn = fields.as_row(value, ("role", "content"))
         return Turn(fields.choice(turn, "role", ("user", "assistant", "system")), fields.text(turn, "content"))
     except BadRow as bad:
-        raise BadRow(bad.reason, f"{name}.{bad.field}", bad.detail) from None
+        raise BadRow(bad.reason, f"{name}.{bad.field}".rstrip("."), bad.detail) from None
 
 
 def _distractors(row: fields.Row) -> list[Distractor]:

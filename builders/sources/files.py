@@ -65,7 +65,7 @@ def array_rows(path: Path) -> Iterator[RawRow]:
     while separator == ",":
         try:
             value, position = decode(text, position)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise _broken(path, number + 1, _position(error), "the array is cut or damaged") from error
         number += 1
         yield RawRow(number, value)
@@ -98,11 +98,9 @@ def _line(number: int, line: bytes) -> RawRow:
 
 def _position(error: Exception) -> str:
     """Where and why, without the text that `str(UnicodeDecodeError)` would quote."""
-    if isinstance(error, json.JSONDecodeError):
-        return str(error)
     if isinstance(error, UnicodeDecodeError):
         return f"{error.reason} at byte {error.start}"
-    return "nested too deeply"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def table_rows(path: Path) -> Iterator[RawRow]:

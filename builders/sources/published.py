@@ -79,7 +79,9 @@ def _traces(row: fields.Row) -> dict[str, TeacherTraces]:
         if (named := teacher_of(column)) is not None:
             family, teacher = named
             read = _flag if family == "mismatch" else _trace
-            found.setdefault(teacher, {})[family] = read(row, column)
+            parts = found.setdefault(teacher, {})
+            if (value := read(row, column)) is not None:  # a null column hides no other spelling of it
+                parts[family] = value
     return {teacher: _teacher(parts) for teacher, parts in sorted(found.items())}
 
 
