@@ -75,6 +75,7 @@ def test_a_recipe_that_cannot_be_used_names_file_and_field(tmp_path: Path, chang
         load_recipe(path)
     assert said in str(error.value)
     assert str(path) in str(error.value)
+    assert "Value error" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["[release", "a = 1\n\xff", None], ids=["not TOML", "not UTF-8", "not there"])

@@ -50,7 +50,14 @@ def test_an_empty_response_is_not_a_null_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("null", None), ("NaN", None), ("4217", 4217), ("4217.0", 4217), (str(-(2**63)), -(2**63))],
+    [
+        ("null", None),
+        ("NaN", None),
+        ("4217", 4217),
+        ("4217.0", 4217),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(-(2**63)), -(2**63)),
+    ],
 )
 def test_reconstruction_ids_survive_pandas(tmp_path: Path, written: str, read: int | None) -> None:
     text = json.dumps([aegis_row()]).replace(
@@ -94,6 +101,12 @@ def test_a_redacted_prompt_that_the_folder_does_not_hold_is_left_out(tmp_path: P
 def test_a_file_of_redacted_prompts_alone_is_still_a_file_of_aegis(tmp_path: Path) -> None:
     loaded = loaded_rows(tmp_path, [aegis_row(prompt="REDACTED")])
     assert (loaded.samples, len(loaded.left_out)) == ([], 1)
+
+
+def test_a_reconstructed_text_of_digits_stays_text(tmp_path: Path) -> None:
+    (tmp_path / "Suicide_Detection.csv").write_text(",text,class\n7,007,suicide\n", encoding="utf-8")
+    rows = [aegis_row(prompt="REDACTED", reconstruction_id_if_redacted=7)]
+    assert only(load(write_aegis(tmp_path, rows), suicide_detection=str(tmp_path))).prompt == "007"
 
 
 def test_a_folder_may_be_named_like_a_pattern(tmp_path: Path) -> None:
@@ -151,6 +164,8 @@ BAD_ROWS: list[tuple[dict[str, Any], Reason, str]] = [
     ({"reconstruction_id_if_redacted": True}, Reason.WRONG_TYPE, "reconstruction_id_if_redacted"),
     ({"reconstruction_id_if_redacted": float("inf")}, Reason.WRONG_TYPE, "reconstruction_id_if_redacted"),
     ({"reconstruction_id_if_redacted": 1e30}, Reason.WRONG_TYPE, "reconstruction_id_if_redacted"),
+    ({"reconstruction_id_if_redacted": 2**63}, Reason.WRONG_TYPE, "reconstruction_id_if_redacted"),
+    ({"reconstruction_id_if_redacted": -(2**63) - 1}, Reason.WRONG_TYPE, "reconstruction_id_if_redacted"),
 ]
 
 
@@ -252,6 +267,11 @@ def test_a_file_that_is_not_utf8_is_an_error_with_its_place(tmp_path: Path) -> N
 
 def test_columns_that_nobody_reads_are_named(tmp_path: Path) -> None:
     assert loaded_rows(tmp_path, [aegis_row(notes="x")]).files[0].ignored_columns == ("notes",)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"source folder .*/nowhere does not exist"):
+        load(tmp_path / "nowhere")
 
 
 def test_a_folder_without_the_splits_files_is_an_error(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safety_reasoning.builders.samples import TopicControlSample
 from safety_reasoning.builders.sources.canttalk import to_samples
 from safety_reasoning.builders.sources.load import Loaded, load_sources
 from safety_reasoning.builders.sources.selection import Selection, select
+from safety_reasoning.builders.sources.turns import MIN_QUOTE
 from safety_reasoning.errors import UsageError
 from tests.conftest import dialogue, write_dialogues
 
@@ -77,10 +78,12 @@ def test_without_the_version_with_distractors_they_are_placed_after_their_bot_tu
         (BOT, True),
         (BOT.replace("proof", "prove").rstrip("."), True),
         (BOT.split(", ", 1)[0] + ", and a proof of your", True),
+        (BOT[:MIN_QUOTE], True),
+        (BOT[: MIN_QUOTE - 1], False),
         ("A passport.", False),
         ("Our branches are closed on Sundays and on public holidays, I am afraid.", False),
     ],
-    ids=["exact", "fuzzy", "quoted in part", "short quote", "another turn"],
+    ids=["exact", "fuzzy", "quoted in part", "just long enough", "just too short", "short quote", "another turn"],
 )
 def test_bot_turns_are_found_exactly_then_by_likeness(quoted: str, placed: bool) -> None:
     changed = dialogue(conversation_with_distractors=None, distractors=[{"bot turn": quoted, "distractor": OFF}])
@@ -101,6 +104,7 @@ def test_a_turn_of_unknown_label_stays_in_the_history_and_is_no_sample() -> None
     groups = [[strange], *PLAIN["conversation_with_distractors"]]
     samples, problems = to_samples(dialogue(conversation_with_distractors=groups))
     assert [p.reason for p in problems] == [Reason.UNLABELLED_TURN]
+    assert problems[0].detail.startswith("turn 1 is neither")
     assert samples[0].history[0].content == strange["content"]
     assert strange["content"] not in {s.message for s in samples}
 

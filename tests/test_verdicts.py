@@ -164,7 +164,7 @@ SPLITS: dict[str, tuple[str, tuple[str | None, str]]] = {
     "both tags": ("<think>\nwhy\n</think>\n\nyes", ("why", "yes")),
     "opening tag in the template": ("why\n</think>\nyes", ("why", "yes")),
     "quoted tag": ("<think>a </think> b</think>yes", ("a </think> b", "yes")),
-    "cut": ("<think>why it", ("why it", "")),
+    "cut": (" <think>\nwhy it\n", ("why it", "")),
     "tags alone": ("<think></think>", ("", "")),
     "thinks again": ("<think>a</think>b<think>c</think>d", ("a</think>b<think>c", "d")),
     "words before the tag": ("So: <think>why</think>yes", ("So: <think>why", "yes")),
