@@ -81,7 +81,7 @@ def left_out_row(task: str, bad: BadRow, *, source: str, file: str, row: int, ra
         file=file,
         row=row,
         key="",
-        record=json.dumps(raw, ensure_ascii=True),
+        record=json.dumps(raw, ensure_ascii=True, default=str),
     )
 
 

@@ -87,6 +87,8 @@ class TeacherRecipe(_Section):
             raise ValueError('engine "openai" needs `base_urls` and `model`')
         if self.engine == "embedded" and (self.base_urls or self.api_key_env):
             raise ValueError('engine "embedded" serves itself: remove `base_urls` and `api_key_env`')
+        if self.name in {"any", "majority", "all"}:
+            raise ValueError(f"{self.name!r} is a keep rule: give the teacher another name")
         if self.name.startswith("trace_"):
             raise ValueError("a name that starts with `trace_` would make column names ambiguous")
         return self

@@ -45,6 +45,7 @@ def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
         ({"teachers": [openai_teacher("3b", URL)]}, "teachers.0.name"),
         ({"teachers": [openai_teacher("a b", URL)]}, "teachers.0.name"),
         ({"teachers": [openai_teacher("trace_a", URL)]}, "trace_"),
+        ({"teachers": [openai_teacher("all", URL)]}, "'all' is a keep rule"),
         ({"teachers": [openai_teacher("a", URL), openai_teacher("a", URL)]}, "two teachers are named 'a'"),
         ({"teachers": [openai_teacher("a", URL, base_urls=[])]}, "needs `base_urls` and `model`"),
         ({"teachers": [openai_teacher("a", URL, api_key="x")]}, "teachers.0.api_key: unknown key"),

@@ -53,7 +53,7 @@ def place(conversation: Sequence[Turn], with_distractors: Sequence[Turn], distra
     turns = _marked(conversation, with_distractors)
     unplaced = []
     for distractor in distractors:
-        at = _own_turn(turns, distractor.text) if with_distractors else None
+        at = _own_turn(turns, distractor.text, bool(conversation)) if with_distractors else None
         if at is not None:
             turns[at] = replace(turns[at], mark="off-topic")
             continue
@@ -80,9 +80,9 @@ def _marked(conversation: Sequence[Turn], with_distractors: Sequence[Turn]) -> l
     return marked
 
 
-def _own_turn(turns: Sequence[MarkedTurn], text: str) -> int | None:
+def _own_turn(turns: Sequence[MarkedTurn], text: str, told_apart: bool) -> int | None:
     candidates = {i: t.turn.content for i, t in enumerate(turns) if t.mark == "unknown"}
-    if not candidates:  # no plain conversation to tell by: any user turn may be the distractor
+    if not candidates and not told_apart:  # without a plain conversation any user turn may be the distractor
         candidates = {i: t.turn.content for i, t in enumerate(turns) if t.mark == "on-topic"}
         return next((i for i, content in candidates.items() if content == text), None)
     return _closest(candidates, text)
