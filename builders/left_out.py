@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """Neither the distractor nor its bot turn was found in the dialogue."""
     UNLABELLED_TURN = "unlabelled_turn"
     """A user turn that is neither in the conversation nor one of its distractors: its label is unknown."""
+    TURN_ABSENT = "turn_absent"
+    """A user turn of the conversation that the version with distractors lacks: its place is unknown."""
     CONTRADICTORY_LABELS = "contradictory_labels"
     """Two columns of the row name different labels for the same thing."""
     NOT_SELECTED = "not_selected"

@@ -279,3 +279,9 @@ def test_taken_and_left_out_turns_are_all_turns_each_time(tmp_path: Path, rule: 
     assert sorted([s.key for s in first.samples] + [i.key for i in first.left_out]) == sorted(
         s.key for s in every.samples
     )
+
+
+def test_a_turn_that_the_version_with_distractors_lacks_is_reported() -> None:
+    samples, problems = to_samples(dialogue(conversation_with_distractors=PLAIN["conversation"][:2], distractors=[]))
+    assert len(samples) == 1
+    assert [problem.reason for problem in problems] == [Reason.TURN_ABSENT]

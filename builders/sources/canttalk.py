@@ -73,6 +73,8 @@ def _problems(flow: Flow) -> Iterator[BadRow]:
         if marked.mark == "unknown":
             detail = f"turn {number} is neither in the conversation nor a distractor"
             yield BadRow(Reason.UNLABELLED_TURN, "conversation_with_distractors", detail)
+    for _ in flow.absent:
+        yield BadRow(Reason.TURN_ABSENT, "conversation_with_distractors", "it lacks a user turn of the conversation")
     for _ in flow.unplaced:
         yield BadRow(Reason.DISTRACTOR_UNPLACED, "distractors", "its bot turn is not in the dialogue")
 

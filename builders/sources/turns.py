@@ -46,6 +46,8 @@ class Flow:
 
     turns: tuple[MarkedTurn, ...]
     unplaced: tuple[Distractor, ...]
+    absent: tuple[Turn, ...] = ()
+    """User turns of the conversation that its version with distractors lacks."""
 
 
 def place(conversation: Sequence[Turn], with_distractors: Sequence[Turn], distractors: Sequence[Distractor]) -> Flow:
@@ -64,7 +66,9 @@ def place(conversation: Sequence[Turn], with_distractors: Sequence[Turn], distra
         while after + 1 < len(turns) and turns[after + 1].mark == "off-topic":
             after += 1
         turns.insert(after + 1, MarkedTurn(Turn("user", distractor.text), "off-topic"))
-    return Flow(tuple(turns), tuple(unplaced))
+    there = {marked.turn for marked in turns}
+    absent = (turn for turn in conversation if turn.role == "user" and turn not in there)
+    return Flow(tuple(turns), tuple(unplaced), tuple(absent))
 
 
 def _marked(conversation: Sequence[Turn], with_distractors: Sequence[Turn]) -> list[MarkedTurn]:
