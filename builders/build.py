@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from safety_reasoning.builders.ask import open_teacher
 from safety_reasoning.builders.generate import generate
 from safety_reasoning.builders.join import Joined, join, rejoin
+from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.manifest import Manifest
 from safety_reasoning.builders.progress import Progress
-from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.recipe import Recipe
 from safety_reasoning.builders.release import refuse_foreign, write_release
 from safety_reasoning.builders.sources.load import Loaded, load_sources
 from safety_reasoning.builders.store import open_store
-from safety_reasoning.builders.teachers.protocol import Teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,6 @@ def _from_store(recipe: Recipe, loaded: Loaded, progress: Progress, *, ask: bool
     with open_store(Path(recipe.release.store)) as store:
         if ask:
             progress.stage("asking teachers")
-            generate(recipe, loaded.samples, store, progress, open_teacher)
+            generate(recipe, loaded.samples, store, progress, open_teacher, Ledger())
         progress.stage("joining")
         return join(recipe, loaded.samples, store)
-
-
-def open_teacher(recipe: TeacherRecipe) -> Teacher:
-    """The engine of a teacher.
-
-    Raises: UsageError if it lacks a key or an optional dependency.
-    """
-    if recipe.engine == "embedded":
-        from safety_reasoning.builders.teachers.embedded import EmbeddedTeacher
-
-        return EmbeddedTeacher(recipe)
-    from safety_reasoning.builders.teachers.openai import OpenAITeacher
-
-    return OpenAITeacher(recipe)

@@ -1,12 +1,12 @@
-"""Calls and replies: what is asked of a teacher, and what came back.
+"""Calls, requests and replies: what is asked of a teacher, how it travels to an engine, and what came back.
 
 A call's key is the hash of everything that shapes its answer. Change a prompt, a label or a sampling parameter
-and only the calls that it shapes are made again; where a call is served (address, concurrency, time-outs) is
-no part of it. A reply is written once and never changed.
+and only the calls that it shapes are made again; where a call is served (engine, address, concurrency,
+time-outs) is no part of it. A reply is written once and never changed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from safety_reasoning.builders.prompts import Prompt, render
@@ -53,6 +53,8 @@ class Call:
     sampling: Sampling
     parent_key: str = ""
     """The call whose reply the variables quote: its key stands for that text."""
+    sample_index: int = 0
+    """Which of several replies to the same question this is; each is asked with a seed of its own."""
     attempt: int = 0
     grammar: str = ""
     """GBNF that the answer is forced into; the embedded engine only."""
@@ -69,15 +71,71 @@ class Call:
                 self.model,
                 self.prompt.sha256,
                 quoted,
-                self.sampling.model_dump(mode="json"),
+                self.sampling.shape,
+                self.sample_index,
                 self.attempt,
                 self.grammar,
             ]
         )
 
-    def text(self) -> str:
-        """The single user message to send."""
-        return render(self.prompt, self.variables)
+    def longer(self) -> "Call | None":
+        """The same call with the larger token limit that the recipe allows a truncated reply; None without one."""
+        if self.sampling.retry_max_tokens is None:
+            return None
+        return replace(self, sampling=self.sampling.longer())
+
+    def request(self, key: str) -> "Request":
+        """The call ready to be sent; `key` is its own, computed once by whoever looked for it in the store."""
+        return Request(
+            key=key,
+            sample_key=self.sample_key,
+            teacher=self.teacher,
+            step=self.step,
+            sample_index=self.sample_index,
+            attempt=self.attempt,
+            model=self.model,
+            text=render(self.prompt, self.variables),
+            head=self.prompt.head,
+            sampling=self.sampling,
+            grammar=self.grammar,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A call as an engine sends it, on this machine or another."""
+
+    key: str
+    sample_key: str
+    teacher: str
+    step: Step
+    sample_index: int = 0
+    attempt: int = 0
+    model: str
+    text: str
+    """The single user message."""
+    head: str = ""
+    """The start of `text` that every sample shares: engines may keep its state."""
+    sampling: Sampling
+    grammar: str = ""
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed, moved by the sample index."""
+        return self.sampling.seed + self.sample_index
+
+    def reply(self, status: Status, **outcome: object) -> "Reply":
+        """A reply to this request; `outcome` holds further fields of `Reply`."""
+        return Reply(
+            key=self.key,
+            sample_key=self.sample_key,
+            teacher=self.teacher,
+            step=self.step,
+            sample_index=self.sample_index,
+            attempt=self.attempt,
+            status=status,
+            **outcome,  # type: ignore[arg-type]  # checked by Reply itself
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +143,11 @@ class Reply:
     """What came back, kept as it came: nothing is parsed before it is stored."""
 
     key: str
+    sample_key: str
+    teacher: str
+    step: Step
+    sample_index: int = 0
+    attempt: int = 0
     status: Status
     reasoning: str | None = None
     """From the server's own field, or from <think> tags in the text; None where there is none."""
@@ -95,5 +158,7 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency_s: float = 0.0
+    cost_usd: float | None = None
+    """By the recipe's price table; None without one."""
     error: str = ""
     """The server's words, for a status that is no answer."""

@@ -1,206 +1,263 @@
 """Generate: ask the teachers what the store does not hold yet.
 
-Workers, as many a teacher as its recipe's `concurrency`, take calls off one list; a single committer writes
-the replies that have come meanwhile in one transaction. A worker goes on only when its reply is on disk, so
-whatever stops the run, at most `concurrency` calls are asked again.
+A survey counts what is there and marks the samples that lack something; then workers, as many a teacher as its
+recipe's `concurrency`, each follow one sample's chain of calls at a time. A worker goes on only when its reply is
+on disk, so whatever stops the run, at most the calls in flight are asked again.
 """
 
 import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import cast
 
-from safety_reasoning.builders.calls import Call, Reply
-from safety_reasoning.builders.plan import efficient_call, first_calls, full_call
+from safety_reasoning.builders.brakes import Brakes
+from safety_reasoning.builders.calls import Reply, Request
+from safety_reasoning.builders.commit import Committer
+from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.progress import Progress
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.spool import Spool
 from safety_reasoning.builders.store import Store
-from safety_reasoning.builders.teachers.protocol import CallUnfinished, Teacher, TeacherStopped
+from safety_reasoning.builders.survey import Survey
+from safety_reasoning.builders.teachers.protocol import BatchTeacher, CallUnfinished, Teacher, TeacherStopped
 from safety_reasoning.errors import Stopped, UsageError
 
-_GROUP = 64
-"""Replies in one commit, at most."""
-_GIVE_UP_AFTER = 8
-"""Calls in a row that a teacher leaves unfinished before the run stops asking it."""
-
-_Answered = tuple[Call, Reply, "asyncio.Future[None]"]
-"""The future is done when the reply is on disk."""
-_Queue = asyncio.Queue[_Answered | None]
-"""None ends it."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run left undone."""
-
-    unfinished: Counter[str] = field(default_factory=Counter)
-    """Calls by teacher and kind of failure, which the next run asks again."""
-    stopped: dict[str, str] = field(default_factory=dict)
-    """Teachers that answer nothing, and why."""
+OpenEngine = Callable[[TeacherRecipe], Teacher | BatchTeacher]
 
 
 def generate(
-    recipe: Recipe,
-    samples: Sequence[Sample],
-    store: Store,
-    progress: Progress,
-    open_teacher: Callable[[TeacherRecipe], Teacher],
+    recipe: Recipe, samples: Spool, store: Store, progress: Progress, open_engine: OpenEngine, ledger: Ledger
 ) -> None:
-    """Fill the store with a reply for every call of the recipe.
+    """Fill the store with a reply for every call of the recipe; `ledger` says what became of it, however it ends.
 
-    Raises: Stopped with what is left if it was interrupted or a server did not answer; UsageError if a
-    teacher refuses all calls or the store cannot be written. What was answered is in the store.
+    Raises: Stopped with what is left if it was interrupted, met its budget or a server did not answer; UsageError
+    if a teacher refuses all calls or the store cannot be written. What was answered is in the store.
     """
+    run = _Run(
+        recipe,
+        store,
+        progress,
+        ledger,
+        open_engine,
+        Survey(recipe, samples, store, ledger),
+        Brakes(recipe.budget, store.spent(), ledger),
+    )
     try:
-        outcome = asyncio.run(_generate(recipe, samples, store, progress, open_teacher))
+        asyncio.run(run.all())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise Stopped(f"stopped; {len(store)} replies are kept, run again to go on") from None
-    if outcome.stopped:
-        why = "\n".join(outcome.stopped.values())
-        raise UsageError(why, fix="then run again: finished replies are kept and not asked twice")
-    if outcome.unfinished:
-        raise Stopped(_unfinished(outcome, len(store)))
+        raise Stopped(f"stopped; {_left(ledger, store)}, run again to go on") from None
+    if ledger.stopped:
+        why = "\n".join(ledger.stopped.values())
+        raise UsageError(why, fix=f"then run again: finished replies are not asked twice ({_left(ledger, store)})")
+    if ledger.all().left and run.brakes.met():
+        raise Stopped(
+            f"{run.brakes.met()} is met; {_left(ledger, store)}; raise it in the recipe and run again to go on"
+        )
+    if ledger.unfinished:
+        kinds = ", ".join(f"{n} × {kind}" for kind, n in sorted(ledger.unfinished.items()))
+        raise Stopped(f"calls are unfinished ({kinds}); {_left(ledger, store)}, run again to go on")
 
 
-async def _generate(
-    recipe: Recipe,
-    samples: Sequence[Sample],
-    store: Store,
-    progress: Progress,
-    open_teacher: Callable[[TeacherRecipe], Teacher],
-) -> Outcome:
-    _stop_on_sigterm()
-    outcome = Outcome()
-    async with AsyncExitStack() as stack:
-        teachers: dict[str, Teacher] = {}
-
-        def teacher(name: str) -> Teacher:
-            """Opened at its first call: a finished run starts no server and needs no key."""
-            if name not in teachers:
-                wanted = next(t for t in recipe.teachers if t.name == name)
-                teachers[name] = open_teacher(wanted)
-                stack.push_async_callback(teachers[name].close)
-            return teachers[name]
-
-        run = _Run(store, progress, outcome, teacher, {t.name: t.concurrency for t in recipe.teachers})
-        await run.all(first_calls(recipe, samples))
-        await run.all(_efficient_calls(recipe, samples, store))
-    return outcome
-
-
-def _efficient_calls(recipe: Recipe, samples: Sequence[Sample], store: Store) -> Iterator[Call]:
-    for sample in samples:
-        for teacher in recipe.teachers:
-            call = efficient_call(sample, teacher, store.get(full_call(sample, teacher).key))
-            if call is not None:
-                yield call
-
-
-def _stop_on_sigterm() -> None:
-    task = asyncio.current_task()
-    if task is not None and sys.platform != "win32":  # which has no such handlers
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-
-
-def _unfinished(outcome: Outcome, kept: int) -> str:
-    counts = ", ".join(f"{n} × {kind}" for kind, n in sorted(outcome.unfinished.items()))
-    return f"{sum(outcome.unfinished.values())} calls are unfinished ({counts}); {kept} replies are kept, run again"
+def _left(ledger: Ledger, store: Store) -> str:
+    return f"{len(store)} replies are kept, {ledger.all().left} calls are left"
 
 
 @dataclass(slots=True)
 class _Run:
     """One run over the store."""
 
+    recipe: Recipe
     store: Store
     progress: Progress
-    outcome: Outcome
-    teacher: Callable[[str], Teacher]
-    concurrency: Mapping[str, int]
+    ledger: Ledger
+    open_engine: OpenEngine
+    survey: Survey
+    brakes: Brakes
 
-    async def all(self, calls: Iterable[Call]) -> None:
-        """Ask every call that the store lacks, all teachers at once; what is answered is committed."""
-        todo = self._missing(calls)
-        teachers = {name: self.teacher(name) for name in todo if name not in self.outcome.stopped}
-        answered: _Queue = asyncio.Queue()
-        committer = asyncio.create_task(self._commit(answered))
-        asking = asyncio.create_task(self._ask(teachers, todo, answered))
-        try:
-            await asyncio.wait({committer, asking}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            asking.cancel()  # done already, unless the run is being stopped or the committer failed
-            await asyncio.gather(asking, return_exceptions=True)
-            answered.put_nowait(None)
-            await committer
-        asking.result()
+    async def all(self) -> None:
+        """Ask everything.
 
-    def _missing(self, calls: Iterable[Call]) -> dict[str, list[Call]]:
-        todo: dict[str, list[Call]] = {}
-        totals: Counter[tuple[str, str]] = Counter()
-        missing: Counter[tuple[str, str]] = Counter()
-        for call in calls:
-            totals[call.teacher, call.step] += 1
-            if call.key not in self.store:
-                missing[call.teacher, call.step] += 1
-                todo.setdefault(call.teacher, []).append(call)
-        for (name, step), total in totals.items():
-            self.progress.expect(name, step, total=total, done=total - missing[name, step])
-        return todo
+        Raises: UsageError, the first one where there are several.
+        """
+        _stop_on_sigterm()
+        self.store.set_progress([])
+        self._merge_parts()
+        self.brakes.spent = self.store.spent()
+        for _ in self.survey.count(self.recipe.teachers):
+            await asyncio.sleep(0)  # so that a signal is heard
+        self.progress.asking(self.ledger)
+        async with AsyncExitStack() as stack:
+            committer = Committer(self.store, self._written, self.ledger.progressed)
+            committing = asyncio.create_task(committer.run())
+            asking = asyncio.create_task(self._ask_all(stack, committer))
+            try:
+                await asyncio.wait({committing, asking}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asking.cancel()  # done already, unless the run is being stopped or the committer failed
+                await asyncio.gather(asking, return_exceptions=True)
+                committer.end()
+                await committing
+            try:
+                asking.result()
+            except ExceptionGroup as group:
+                raise _usage_error(group) or group from None
 
-    async def _ask(self, teachers: Mapping[str, Teacher], todo: Mapping[str, list[Call]], answered: _Queue) -> None:
+    def _written(self, replies: Sequence[Reply]) -> None:
+        """These replies are on disk."""
+        self.ledger.answered(replies)
+        self.progress.answered(self.ledger)
+
+    async def _ask_all(self, stack: AsyncExitStack, committer: Committer) -> None:
         async with asyncio.TaskGroup() as group:
-            for name, teacher in teachers.items():
-                pending, failures = iter(todo[name]), Counter[str]()
-                for _ in range(min(self.concurrency[name], len(todo[name]))):
-                    group.create_task(self._work(name, teacher, pending, failures, answered))
+            for teacher in self.recipe.teachers:
+                if not self.survey.lacks(teacher):
+                    continue  # a finished teacher starts no server and needs no key
+                if teacher.engine == "ray":
+                    group.create_task(self._ask_in_waves(teacher, stack, committer))
+                else:
+                    self._start_workers(teacher, group, stack, committer)
+
+    def _start_workers(
+        self, teacher: TeacherRecipe, group: asyncio.TaskGroup, stack: AsyncExitStack, committer: Committer
+    ) -> None:
+        engine = cast(Teacher, self.open_engine(teacher))
+        stack.push_async_callback(engine.close)
+        samples = self.survey.lacking(teacher)  # every worker takes from the same iterator
+        for _ in range(min(teacher.concurrency, self.survey.lacks(teacher))):
+            group.create_task(self._work(teacher, engine, samples, committer))
 
     async def _work(
-        self,
-        name: str,
-        teacher: Teacher,
-        pending: Iterator[Call],
-        failures: Counter[str],
-        answered: _Queue,
+        self, teacher: TeacherRecipe, engine: Teacher, samples: Iterator[Sample], committer: Committer
     ) -> None:
-        for call in pending:
-            if failures[name] >= _GIVE_UP_AFTER or name in self.outcome.stopped:
-                self.outcome.unfinished[f"{name}: not asked"] += 1
+        for sample in samples:
+            if self.brakes.hold(teacher.name):
+                return
+            await self._follow(sample, teacher, engine, committer)
+
+    async def _follow(self, sample: Sample, teacher: TeacherRecipe, engine: Teacher, committer: Committer) -> None:
+        """Ask a sample's calls one after another, as far as they can be answered."""
+        paused = resume(sample, teacher, self.recipe.release.verdict, self.store)
+        while paused.call is not None:
+            if paused.is_extra:
+                self.ledger.plan(teacher.name, Counter([paused.call.step]))
+            reply = await self._asked(paused.call.request(paused.key), teacher, engine, committer)
+            if reply is None:
+                return
+            paused.go_on(reply)
+            found, extra = paused.skip(self.store)  # replies behind a gap, at which the survey stopped
+            self.ledger.plan(teacher.name, extra)
+            self.ledger.found(teacher.name, found)
+        self.ledger.drop(teacher.name, paused.expected)
+
+    async def _asked(
+        self, request: Request, teacher: TeacherRecipe, engine: Teacher, committer: Committer
+    ) -> Reply | None:
+        """The reply, on disk; None where there is none to be had now."""
+        if self.brakes.hold(teacher.name):
+            return None
+        line = self.ledger.line(teacher.name, request.step)
+        line.in_flight += 1
+        self.ledger.asked()
+        try:
+            reply = _priced(await engine.ask(request), teacher)
+            await committer.put(reply)
+            self.brakes.answered(reply, teacher)
+        except CallUnfinished as error:
+            self.brakes.unfinished(teacher.name)
+            self.ledger.unfinished[f"{teacher.name}: {error}"] += 1
+            return None
+        except TeacherStopped as error:
+            self.ledger.stopped[teacher.name] = str(error)
+            return None
+        finally:
+            line.in_flight -= 1
+        return reply
+
+    async def _ask_in_waves(self, teacher: TeacherRecipe, stack: AsyncExitStack, committer: Committer) -> None:
+        from safety_reasoning.builders.waves import Waves  # it brings pyarrow, 40 MB that other engines do without
+
+        opened: list[BatchTeacher] = []
+
+        def engine() -> BatchTeacher:
+            if not opened:
+                opened.append(cast(BatchTeacher, self.open_engine(teacher)))
+                stack.callback(opened[0].close)
+            self.ledger.asked()
+            return opened[0]
+
+        async def keep(replies: Sequence[Reply]) -> None:
+            new = {reply.key: _priced(reply, teacher) for reply in replies if reply.key not in self.store}
+            await committer.put_all(list(new.values()))
+            for reply in new.values():
+                line = self.ledger.line(teacher.name, reply.step)
+                line.in_flight = max(0, line.in_flight - 1)
+                self.brakes.answered(reply, teacher)
+
+        waves = Waves(
+            engine=engine,
+            folder=self._parts(teacher),
+            next_requests=lambda: self._next_requests(teacher),
+            keep=keep,
+            enough=lambda: self.brakes.stop(teacher.name),
+        )
+        try:
+            unfinished = await waves.run()
+        except TeacherStopped as error:
+            self.ledger.stopped[teacher.name] = str(error)
+        else:
+            for _ in self.survey.count((teacher,)):
+                await asyncio.sleep(0)
+            self.ledger.unfinished.update({f"{teacher.name}: {kind}": n for kind, n in unfinished.items()})
+
+    def _merge_parts(self) -> None:
+        """Replies that a batch engine left for the store when its run was killed; any engine may go on from there."""
+        for teacher in self.recipe.teachers:
+            if not self._parts(teacher).exists():
                 continue
-            try:
-                reply = await teacher.ask(call)
-            except CallUnfinished as error:
-                failures[name] += 1
-                self.outcome.unfinished[f"{name}: {error}"] += 1
-            except TeacherStopped as error:
-                self.outcome.stopped[name] = str(error)
-            else:
-                failures[name] = 0
-                committed = asyncio.get_running_loop().create_future()
-                answered.put_nowait((call, reply, committed))
-                await committed
+            from safety_reasoning.builders.parts import read_replies
+            from safety_reasoning.builders.waves import reply_parts
 
-    async def _commit(self, answered: _Queue) -> None:
-        more = True
-        while more:
-            group, more = await _next_group(answered)
-            if group:
-                await asyncio.to_thread(self.store.append, [(call, reply) for call, reply, _ in group])
-            for call, reply, committed in group:
-                self.progress.answered(call.teacher, call.step, reply)
-                if not committed.done():  # it is, where its worker was cancelled
-                    committed.set_result(None)
+            for part in reply_parts(self._parts(teacher)):
+                self.store.append(_priced(reply, teacher) for reply in read_replies(part))
+                part.unlink()
+
+    def _parts(self, teacher: TeacherRecipe) -> Path:
+        return Path(teacher.ray.parts or f"{self.recipe.release.store}.parts") / teacher.name
+
+    def _next_requests(self, teacher: TeacherRecipe) -> Iterator[Request]:
+        """The first call of every chain that has no reply yet, as many as the budget has room for."""
+        for _ in self.survey.count((teacher,)):
+            pass
+        for sample in islice(self.survey.lacking(teacher), self.brakes.room()):
+            paused = resume(sample, teacher, self.recipe.release.verdict, self.store)
+            if paused.call is not None:
+                self.ledger.line(teacher.name, paused.call.step).in_flight += 1
+                yield paused.call.request(paused.key)
 
 
-async def _next_group(answered: _Queue) -> tuple[list[_Answered], bool]:
-    """The replies that wait to be committed, at least one, and whether there may be more."""
-    group: list[_Answered] = []
-    item = await answered.get()
-    while item is not None:
-        group.append(item)
-        if len(group) == _GROUP or answered.empty():
-            return group, True
-        item = answered.get_nowait()
-    return group, False
+def _usage_error(group: ExceptionGroup[Exception]) -> UsageError | None:
+    for error in group.exceptions:
+        found = _usage_error(error) if isinstance(error, ExceptionGroup) else error
+        if isinstance(found, UsageError):
+            return found
+    return None
+
+
+def _priced(reply: Reply, teacher: TeacherRecipe) -> Reply:
+    if teacher.price is None:
+        return reply
+    return replace(reply, cost_usd=teacher.price.of(reply.prompt_tokens, reply.completion_tokens))
+
+
+def _stop_on_sigterm() -> None:
+    task = asyncio.current_task()
+    if task is not None and sys.platform != "win32":  # which has no such handlers
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

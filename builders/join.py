@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from safety_reasoning.builders.calls import Reply, Status
 from safety_reasoning.builders.left_out import LeftOut, Reason, left_out_sample
-from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.records import Record, TeacherTraces
+from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.verdicts import mismatch, strip_think
@@ -28,7 +28,7 @@ class Joined:
     """Traces that are not released, by teacher, step and reason (a `Drop` or a `Status`)."""
 
 
-def join(recipe: Recipe, samples: Sequence[Sample], store: Store) -> Joined:
+def join(recipe: Recipe, samples: Iterable[Sample], store: Store) -> Joined:
     """The records of the samples, from the replies in the store.
 
     Raises: UsageError if a call of the recipe has no reply yet.
@@ -64,36 +64,21 @@ def _check_rule(rule: str, teachers: Sequence[str]) -> None:
 def _teacher_traces(
     sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store, joined: Joined
 ) -> TeacherTraces:
-    full = _reply(store, full_call(sample, teacher).key)
-    judged = full
-    if recipe.release.verdict == "blind":
-        judged = _reply(store, predict_call(sample, teacher).key)
-    traces = TeacherTraces(
-        full=_text(full, full.reasoning, teacher.name, FULL, joined),
-        efficient=None,
-        mismatch=mismatch(sample, judged.answer) if judged.status is Status.OK else None,
-    )
-    call = efficient_call(sample, teacher, full)
-    if call is None:
-        return _filtered(teacher.name, traces, joined)
-    short = _reply(store, call.key)
-    efficient = _text(short, " ".join(short.answer.split()), teacher.name, EFFICIENT, joined)
-    return _filtered(
-        teacher.name,
-        TeacherTraces(full=traces.full, efficient=efficient, mismatch=traces.mismatch),
-        joined,
-    )
-
-
-def _reply(store: Store, key: str) -> Reply:
-    reply = store.get(key)
-    if reply is None:
+    answers = resume(sample, teacher, recipe.release.verdict, store).answers
+    if answers is None:
         raise UsageError(
             "the store lacks replies that the recipe needs",
             why="not every call was answered yet",
             fix="run `safety-reasoning build` with this recipe first",
         )
-    return reply
+    full, judged, short = answers.full, answers.judged, answers.efficient
+    efficient = None if short is None else " ".join(short.answer.split())
+    traces = TeacherTraces(
+        full=_text(full, full.reasoning, teacher.name, FULL, joined),
+        efficient=None if short is None else _text(short, efficient, teacher.name, EFFICIENT, joined),
+        mismatch=mismatch(sample, judged.answer) if judged.status is Status.OK else None,
+    )
+    return _filtered(teacher.name, traces, joined)
 
 
 def _text(reply: Reply, text: str | None, teacher: str, step: str, joined: Joined) -> str | None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from safety_reasoning.builders.calls import Reply
+from safety_reasoning.builders.ledger import Ledger
 
 
 class Progress(Protocol):
@@ -12,12 +12,12 @@ class Progress(Protocol):
         """A new part of the work begins."""
         ...
 
-    def expect(self, teacher: str, step: str, *, total: int, done: int) -> None:
-        """So many calls of a teacher's step, of which so many are in the store already."""
+    def asking(self, ledger: Ledger) -> None:
+        """The ledger says what there is to do; teachers are asked from now on."""
         ...
 
-    def answered(self, teacher: str, step: str, reply: Reply) -> None:
-        """One more reply is in the store."""
+    def answered(self, ledger: Ledger) -> None:
+        """More replies are in the store."""
         ...
 
 
@@ -27,8 +27,8 @@ class Silent:
     def stage(self, text: str) -> None:
         """See `Progress`."""
 
-    def expect(self, teacher: str, step: str, *, total: int, done: int) -> None:
+    def asking(self, ledger: Ledger) -> None:
         """See `Progress`."""
 
-    def answered(self, teacher: str, step: str, reply: Reply) -> None:
+    def answered(self, ledger: Ledger) -> None:
         """See `Progress`."""

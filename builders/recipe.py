@@ -5,6 +5,7 @@ environment variable that holds one.
 """
 
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,7 @@ from safety_reasoning.builders.sources.selection import Selection
 from safety_reasoning.errors import UsageError
 from safety_reasoning.schemas.columns import TEACHER, Naming
 
+VerdictSource = Literal["with_trace", "blind"]
 TeacherName = Annotated[str, StringConstraints(pattern=rf"^{TEACHER}$", max_length=64)]
 
 
@@ -43,7 +45,7 @@ class SourceRecipe(_Section):
 class Sampling(_Section):
     """How a teacher is asked for one step."""
 
-    temperature: float = Field(default=0.6, ge=0)
+    temperature: float = Field(default=0.6, ge=0, allow_inf_nan=False)
     """As the paper samples (section 4.2); a model's own card may say otherwise."""
     top_p: float = Field(default=0.95, gt=0, le=1)
     """Nucleus sampling."""
@@ -53,6 +55,67 @@ class Sampling(_Section):
     """Sent with every call; servers that sample by it give the same reply again."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request, as the server documents them (top_k, chat_template_kwargs, …)."""
+    retry_max_tokens: int | None = None
+    """A truncated reply is asked for once more with this limit; None: it stays truncated."""
+
+    @model_validator(mode="after")
+    def _longer(self) -> Self:
+        if self.retry_max_tokens is not None and self.retry_max_tokens <= self.max_tokens:
+            raise ValueError("retry_max_tokens must be larger than max_tokens")
+        return self
+
+    @cached_property
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes a reply: everything but what happens afterwards."""
+        return self.model_dump(mode="json", exclude={"retry_max_tokens"})
+
+    def longer(self) -> "Sampling":
+        """The sampling of a truncated reply's second call."""
+        return Sampling(**self.model_dump() | {"max_tokens": self.retry_max_tokens, "retry_max_tokens": None})
+
+
+class Price(_Section):
+    """What a teacher's tokens cost, in US dollars per million, as its provider lists it."""
+
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    """Tokens that are sent."""
+    completion: float = Field(ge=0, allow_inf_nan=False)
+    """Tokens that are generated, reasoning included."""
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """US dollars."""
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+class VllmRecipe(_Section):
+    """How a model is loaded by the `vllm` engine, and by `ray` for a teacher without servers."""
+
+    tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that share the model."""
+    reasoning_parser: str = ""
+    """vLLM's name of the parser that splits reasoning from answer (deepseek_r1, qwen3, openai_gptoss, …);
+    '': <think> tags."""
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's engine (max_model_len, dtype, gpu_memory_utilization, revision, …)."""
+
+    @model_validator(mode="after")
+    def _no_token(self) -> Self:
+        if "hf_token" in self.engine_args:
+            raise ValueError("a token is never in a recipe: log in to the Hub, or export HF_TOKEN")
+        return self
+
+
+class RayRecipe(_Section):
+    """Where and how wide the `ray` engine works."""
+
+    address: str = "local"
+    """local: a cluster of this machine, started for the run. auto, or HOST:6379: the one that this machine is part
+    of."""
+    workers: int = Field(default=2, ge=1)
+    """Actors that call servers (`concurrency` calls each), or replicas of the model."""
+    parts: str | None = None
+    """A folder that every machine of the cluster can write to, for requests and replies on their way; None: beside
+    the store."""
 
 
 class TeacherRecipe(_Section):
@@ -60,19 +123,21 @@ class TeacherRecipe(_Section):
 
     name: TeacherName
     """Its part of the column names: lower-case letters, digits and underscores, a letter first."""
-    engine: Literal["openai", "embedded"]
-    """openai: any OpenAI-compatible server. embedded: SmolLM2-135M in this process, on the CPU."""
+    engine: Literal["openai", "vllm", "ray", "embedded"]
+    """openai: any OpenAI-compatible server. vllm: the model in this process, in batches. ray: over a cluster,
+    calling servers (with `base_urls`) or running the model there (without). embedded: SmolLM2-135M in this
+    process, on the CPU. The engine is no part of a call's key: a run may go on with another one."""
     model: str = ""
-    """The model's name as the server knows it."""
+    """The model's name as the server knows it, or as the Hub does."""
     base_urls: tuple[str, ...] = ()
-    """openai: the servers, each up to and with /v1; a call goes to the least busy one."""
+    """openai, ray: the servers, each up to and with /v1; a call goes to the least busy one."""
     api_key_env: str | None = None
-    """openai: the environment variable that holds the key; None for servers that want none."""
+    """openai, ray: the environment variable that holds the key; None for servers that want none."""
     concurrency: int = Field(default=16, ge=1)
-    """Calls in flight, over all servers of the teacher."""
+    """Calls in flight, over all servers of the teacher; vllm: calls in a batch; ray: for each worker."""
     timeout_s: float = Field(default=1800.0, gt=0)
     """For one call; long traces take minutes."""
-    attempts: int = Field(default=6, ge=1)
+    attempts: int = Field(default=10, ge=1)
     """Tries of one call when the server is busy, fails or cuts the connection."""
     full: Sampling = Sampling()
     """For the full trace."""
@@ -80,13 +145,23 @@ class TeacherRecipe(_Section):
     """For the shortened trace."""
     predict: Sampling = Sampling()
     """For the blind prediction (`release.verdict = "blind"`)."""
+    samples: int = Field(default=1, ge=1)
+    """Full traces for one sample, each with its own seed; the release takes the best (see `plan.best`)."""
+    price: Price | None = None
+    """Its price table, for the cost of every reply and `budget.cost_usd`."""
+    vllm: VllmRecipe = VllmRecipe()
+    """engine vllm, and ray without `base_urls`."""
+    ray: RayRecipe = RayRecipe()
+    """engine ray."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.engine == "openai" and not (self.base_urls and self.model):
             raise ValueError('engine "openai" needs `base_urls` and `model`')
-        if self.engine == "embedded" and (self.base_urls or self.api_key_env):
-            raise ValueError('engine "embedded" serves itself: remove `base_urls` and `api_key_env`')
+        if self.engine in {"vllm", "ray"} and not self.model:
+            raise ValueError(f'engine "{self.engine}" needs `model`')
+        if self.engine in {"embedded", "vllm"} and (self.base_urls or self.api_key_env):
+            raise ValueError(f'engine "{self.engine}" serves itself: remove `base_urls` and `api_key_env`')
         if self.name in {"any", "majority", "all"}:
             raise ValueError(f"{self.name!r} is a keep rule: give the teacher another name")
         if self.name.startswith("trace_"):
@@ -110,7 +185,7 @@ class ReleaseRecipe(_Section):
     keep: str = "any"
     """Which samples are kept by verdict: any, majority or all of the teachers agree with the gold label, or
     the teacher of that name does."""
-    verdict: Literal["with_trace", "blind"] = "with_trace"
+    verdict: VerdictSource = "with_trace"
     """with_trace: the verdict given beside the full trace, by a teacher that was told the gold label.
     blind: a further call with the inference prompt, which does not tell it."""
     license: str = "cc-by-4.0"
@@ -121,12 +196,28 @@ class ReleaseRecipe(_Section):
     """Language codes for the card."""
 
 
+class Budget(_Section):
+    """What the replies of a store may cost, over all runs.
+
+    The run that meets a limit stops and keeps what it has. Calls in flight at that moment are finished, so tokens
+    and money may end a little above.
+    """
+
+    calls: int | None = Field(default=None, ge=0)
+    """Replies."""
+    tokens: int | None = Field(default=None, ge=0)
+    """Tokens sent and generated."""
+    cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US dollars by the teachers' price tables."""
+
+
 class Recipe(_Section):
     """A whole run."""
 
     release: ReleaseRecipe
     sources: tuple[SourceRecipe, ...] = Field(min_length=1)
     teachers: tuple[TeacherRecipe, ...] = ()
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -138,6 +229,9 @@ class Recipe(_Section):
             raise ValueError("a source without traces needs at least one [[teachers]] section")
         if names and any(source.kind == "published" for source in self.sources):
             raise ValueError("a published source has its traces: give it a recipe without [[teachers]]")
+        unpriced = sorted(t.name for t in self.teachers if t.price is None)
+        if self.budget.cost_usd is not None and unpriced:
+            raise ValueError(f"budget.cost_usd needs a `price` for every teacher; {unpriced[0]} has none")
         if names and self.release.keep not in {"any", "majority", "all", *names}:
             raise ValueError(f"release.keep = {self.release.keep!r}: use any, majority, all or {', '.join(names)}")
         return self
@@ -183,7 +277,13 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
         )
         for source in recipe.sources
     )
+    teachers = tuple(
+        teacher.model_copy(
+            update={"ray": teacher.ray.model_copy(update={"parts": teacher.ray.parts and absolute(teacher.ray.parts)})}
+        )
+        for teacher in recipe.teachers
+    )
     release = recipe.release.model_copy(
         update={"out": absolute(recipe.release.out), "store": absolute(recipe.release.store)}
     )
-    return recipe.model_copy(update={"sources": sources, "release": release})
+    return recipe.model_copy(update={"sources": sources, "teachers": teachers, "release": release})

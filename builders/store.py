@@ -1,8 +1,9 @@
 """The store: one SQLite file that keeps every reply by the key of its call.
 
 WAL mode, `synchronous=NORMAL`: a reply whose transaction committed survives kill -9 at any instant. The texts
-of a reply are one zstd-compressed JSON body; everything one may ask about is a column. The file needs a local
-disk (WAL shares memory between processes); a lock keeps a second run away from it.
+of a reply are one zstd-compressed JSON body; everything one may ask about is a column. What a status wants is kept
+up to date by triggers, so it costs the same at a million replies as at ten. The file needs a local disk (WAL shares
+memory between processes); a lock keeps a second run away from it, while anybody may read.
 """
 
 import json
@@ -16,18 +17,21 @@ from typing import Any
 import zstandard
 from filelock import FileLock, Timeout
 
-from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.calls import Reply, Status, Step
 from safety_reasoning.errors import UsageError
 
 _APPLICATION_ID = 0x53524541  # "SREA": tells our file from any other SQLite file
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS replies (
-  id INTEGER PRIMARY KEY,
-  key BLOB NOT NULL UNIQUE,
+_FORMAT = 2
+_COLUMNS = (
+    "key, sample_key, teacher, step, sample_index, attempt, status, finish_reason, model,"
+    " prompt_tokens, completion_tokens, latency_s, cost_usd, body"
+)
+_DECLARED = """
+  key BLOB NOT NULL {unique},
   sample_key BLOB NOT NULL,
   teacher TEXT NOT NULL,
   step TEXT NOT NULL,
+  sample_index INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
   status TEXT NOT NULL,
   finish_reason TEXT NOT NULL,
@@ -35,18 +39,43 @@ CREATE TABLE IF NOT EXISTS replies (
   prompt_tokens INTEGER NOT NULL,
   completion_tokens INTEGER NOT NULL,
   latency_s REAL NOT NULL,
+  cost_usd REAL,
   body BLOB NOT NULL
-);
 """
-_INSERT = """
-INSERT INTO replies (key, sample_key, teacher, step, attempt, status, finish_reason, model,
-                     prompt_tokens, completion_tokens, latency_s, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
-"""
-_SELECT = """
-SELECT key, status, finish_reason, model, prompt_tokens, completion_tokens, latency_s, body
-FROM replies WHERE key = ?
-"""
+_SCHEMA = f"""
+CREATE TABLE replies (id INTEGER PRIMARY KEY, {_DECLARED.format(unique="UNIQUE")});
+CREATE TABLE retired (id INTEGER PRIMARY KEY, {_DECLARED.format(unique="")});
+CREATE TABLE tallies (
+  teacher TEXT NOT NULL, step TEXT NOT NULL, status TEXT NOT NULL,
+  replies INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+  latency_s REAL NOT NULL, cost_usd REAL,
+  PRIMARY KEY (teacher, step, status)
+) WITHOUT ROWID;
+CREATE TRIGGER counted AFTER INSERT ON replies BEGIN
+  INSERT INTO tallies VALUES (new.teacher, new.step, new.status, 1, new.prompt_tokens, new.completion_tokens,
+                              new.latency_s, new.cost_usd)
+  ON CONFLICT DO UPDATE SET
+    replies = replies + 1, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = completion_tokens + excluded.completion_tokens, latency_s = latency_s + excluded.latency_s,
+    cost_usd = CASE WHEN excluded.cost_usd IS NULL THEN cost_usd ELSE coalesce(cost_usd, 0) + excluded.cost_usd END;
+END;
+CREATE TRIGGER uncounted AFTER DELETE ON replies BEGIN
+  UPDATE tallies SET
+    replies = replies - 1, prompt_tokens = prompt_tokens - old.prompt_tokens,
+    completion_tokens = completion_tokens - old.completion_tokens, latency_s = latency_s - old.latency_s,
+    cost_usd = cost_usd - coalesce(old.cost_usd, 0)
+  WHERE teacher = old.teacher AND step = old.step AND status = old.status;
+END;
+CREATE TABLE progress (
+  teacher TEXT NOT NULL, step TEXT NOT NULL, total INTEGER NOT NULL, before INTEGER NOT NULL,
+  done INTEGER NOT NULL, in_flight INTEGER NOT NULL, started_at REAL NOT NULL, updated_at REAL NOT NULL,
+  PRIMARY KEY (teacher, step)
+) WITHOUT ROWID;
+"""  # noqa: S608 - constants
+_LOOK_S = 0.5
+"""How long a run waits for the lock, which whoever looks at a status holds for a moment (`in_use`)."""
+_INSERT = f"INSERT INTO replies ({_COLUMNS}) VALUES ({', '.join('?' * 14)}) ON CONFLICT (key) DO NOTHING"  # noqa: S608
+_SELECT = f"SELECT {_COLUMNS} FROM replies"  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +86,87 @@ class Tally:
     step: str
     status: str
     replies: int
+    prompt_tokens: int
     completion_tokens: int
+    latency_s: float
+    """Of all of them together."""
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the latest run came with one teacher and step."""
+
+    teacher: str
+    step: str
+    total: int
+    """Calls that the recipe needs."""
+    before: int
+    """Of these, in the store when the run began."""
+    done: int
+    """Of these, in the store now, as far as the run knows."""
+    in_flight: int
+    started_at: float
+    """Unix time."""
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What every reply of a store cost, replies that were asked for again included."""
+
+    calls: int
+    tokens: int
+    cost_usd: float
 
 
 class Store:
-    """An open store. Use `open_store`."""
+    """An open store. Use `open_store` or `view_store`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db = connection
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        # A run commits in a thread of its own while its loop looks up keys: two connections, so that neither waits.
+        self._writer = None if read_only else _connect(path)
+        self._db = _connect(path, read_only=True)
         self._pack = zstandard.ZstdCompressor(level=3)
         self._unpack = zstandard.ZstdDecompressor()
 
-    def append(self, answered: Iterable[tuple[Call, Reply]]) -> None:
-        """Write the replies in one transaction; a key that is there already stays as it is.
+    def append(self, replies: Iterable[Reply]) -> int:
+        """Write the replies in one transaction; a key that is there already stays as it is. How many were new.
 
         Raises: UsageError if the disk is full or cannot be written; what was committed before is kept.
         """
-        rows = [self._row(call, reply) for call, reply in answered]
+        rows = [self._row(reply) for reply in replies]
+        with self._writing() as db:
+            return db.executemany(_INSERT, rows).rowcount
+
+    def retire(self, status: Status, *, teacher: str | None = None, step: str | None = None) -> int:
+        """Put replies that ended so aside, whole, so that the next run asks for them again; how many there were."""
+        which = "status = ? AND teacher = coalesce(?, teacher) AND step = coalesce(?, step)"
+        values = (str(status), teacher, step)
+        with self._writing() as db:
+            db.execute(
+                f"INSERT INTO retired ({_COLUMNS}) SELECT {_COLUMNS} FROM replies WHERE {which}",  # noqa: S608
+                values,
+            )
+            return db.execute(f"DELETE FROM replies WHERE {which}", values).rowcount  # noqa: S608 - constants
+
+    def set_progress(self, lines: Iterable[Progressed]) -> None:
+        """Replace what is known of the latest run."""
+        with self._writing() as db:
+            db.execute("DELETE FROM progress")
+            rows = [
+                (p.teacher, p.step, p.total, p.before, p.done, p.in_flight, p.started_at, p.updated_at) for p in lines
+            ]
+            db.executemany("INSERT INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        if self._writer is None:
+            raise TypeError("the store was opened to be read")
         try:
-            with self._db:
-                self._db.executemany(_INSERT, rows)
+            with self._writer:
+                yield self._writer
         except sqlite3.OperationalError as error:
             raise UsageError(
                 f"store {self._path} cannot be written",
@@ -90,9 +179,58 @@ class Store:
 
         Raises: UsageError if the file is damaged.
         """
-        try:
-            row = self._db.execute(_SELECT, (bytes.fromhex(key),)).fetchone()
+        with self._reading():
+            row = self._db.execute(f"{_SELECT} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
             return None if row is None else self._reply(row)
+
+    def status(self, key: str) -> str | None:
+        """How a call ended, without its texts being read; None where it has no reply."""
+        with self._reading():
+            row = self._db.execute("SELECT status FROM replies WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+            return None if row is None else str(row[0])
+
+    def __contains__(self, key: str) -> bool:
+        with self._reading():
+            found = self._db.execute("SELECT 1 FROM replies WHERE key = ?", (bytes.fromhex(key),))
+            return found.fetchone() is not None
+
+    def __len__(self) -> int:
+        return sum(tally.replies for tally in self.tallies())
+
+    def __iter__(self) -> Iterator[Reply]:
+        """Every reply, sorted by key.
+
+        Raises: UsageError if the file is damaged.
+        """
+        with self._reading():
+            for row in self._db.execute(f"{_SELECT} ORDER BY key"):
+                yield self._reply(row)
+
+    def tallies(self) -> list[Tally]:
+        """How the replies ended, by teacher, step and status."""
+        with self._reading():
+            rows = self._db.execute("SELECT * FROM tallies WHERE replies > 0 ORDER BY teacher, step, status")
+            return [Tally(*row) for row in rows]
+
+    def progress(self) -> list[Progressed]:
+        """What the latest run said of itself, by teacher and step."""
+        with self._reading():
+            rows = self._db.execute("SELECT * FROM progress ORDER BY teacher, step")
+            return [Progressed(*row) for row in rows]
+
+    def spent(self) -> Spent:
+        """What all replies cost together."""
+        columns = "sum(prompt_tokens) + sum(completion_tokens), sum(cost_usd)"
+        with self._reading():
+            kept = self._db.execute(f"SELECT sum(replies), {columns} FROM tallies").fetchone()  # noqa: S608 - constants
+            retired = self._db.execute(f"SELECT count(*), {columns} FROM retired").fetchone()  # noqa: S608
+        calls, tokens, cost = ((a or 0) + (b or 0) for a, b in zip(kept, retired, strict=True))
+        return Spent(calls, tokens, cost)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlite3.DatabaseError, zstandard.ZstdError, ValueError) as error:
             raise UsageError(
                 f"store {self._path} is damaged",
@@ -101,69 +239,63 @@ class Store:
             ) from error
 
     def _reply(self, row: tuple[Any, ...]) -> Reply:
-        key, status, finish, model, prompt_tokens, completion_tokens, latency_s, body = row
+        key, sample_key, teacher, step, index, attempt, status, finish, model, sent, made, latency_s, cost, body = row
         texts = json.loads(self._unpack.decompress(body))
         return Reply(
             key=key.hex(),
+            sample_key=sample_key.hex(),
+            teacher=teacher,
+            step=Step(step),
+            sample_index=index,
+            attempt=attempt,
             status=Status(status),
             finish_reason=finish,
             model=model,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
+            prompt_tokens=sent,
+            completion_tokens=made,
             latency_s=latency_s,
+            cost_usd=cost,
             reasoning=texts["reasoning"],
             answer=texts["answer"],
             error=texts["error"],
         )
 
-    def __contains__(self, key: str) -> bool:
-        found = self._db.execute("SELECT 1 FROM replies WHERE key = ?", (bytes.fromhex(key),))
-        return found.fetchone() is not None
-
-    def __len__(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM replies").fetchone()[0])
-
-    def tallies(self) -> Iterator[Tally]:
-        """How the replies ended, by teacher and step."""
-        rows = self._db.execute(
-            "SELECT teacher, step, status, count(*), sum(completion_tokens) FROM replies"
-            " GROUP BY teacher, step, status ORDER BY teacher, step, status"
-        )
-        for row in rows:
-            yield Tally(*row)
-
-    def _row(self, call: Call, reply: Reply) -> tuple[object, ...]:
+    def _row(self, reply: Reply) -> tuple[object, ...]:
         texts = {"reasoning": reply.reasoning, "answer": reply.answer, "error": reply.error}
         return (
             bytes.fromhex(reply.key),
-            bytes.fromhex(call.sample_key),
-            call.teacher,
-            call.step,
-            call.attempt,
+            bytes.fromhex(reply.sample_key),
+            reply.teacher,
+            reply.step,
+            reply.sample_index,
+            reply.attempt,
             reply.status,
             reply.finish_reason,
             reply.model,
             reply.prompt_tokens,
             reply.completion_tokens,
             reply.latency_s,
+            reply.cost_usd,
             self._pack.compress(json.dumps(texts, ensure_ascii=True).encode("ascii")),
         )
 
     def close(self) -> None:
         """Close the file; SQLite folds its WAL into it."""
         self._db.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 @contextmanager
 def open_store(path: Path) -> Iterator[Store]:
-    """The store at `path`, made if there is none, held for this process alone.
+    """The store at `path`, made if there is none, held for this process alone to write to.
 
-    Raises: UsageError if the path cannot be written, is no store, is of a newer format, or is in use.
+    Raises: UsageError if the path cannot be written, is no store, is of another format, or is in use.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire(timeout=0)
+        lock = _lock(path)
+        lock.acquire(timeout=_LOOK_S, poll_interval=0.01)
     except Timeout:
         raise UsageError(
             f"store {path} is in use",
@@ -173,7 +305,7 @@ def open_store(path: Path) -> Iterator[Store]:
     except OSError as error:
         raise _unusable(path, error) from error
     try:
-        store = Store(_connect(path), path)
+        store = Store(path)
         try:
             yield store
         finally:
@@ -182,24 +314,62 @@ def open_store(path: Path) -> Iterator[Store]:
         lock.release()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+@contextmanager
+def view_store(path: Path) -> Iterator[Store]:
+    """The store at `path` to read, whether or not a run is writing to it.
+
+    Raises: UsageError if there is none, or it cannot be read.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        raise UsageError(f"there is no store at {path}", fix="run `safety-reasoning traces generate` first")
+    store = Store(path, read_only=True)
     try:
-        # One thread uses it at a time: the run's loop hands each commit to a worker thread and waits for it.
+        yield store
+    finally:
+        store.close()
+
+
+def in_use(path: Path) -> bool:
+    """Whether a run holds the store at this moment."""
+    try:
+        with _lock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that is read-only here: nobody can write to it
+        return False
+
+
+def _lock(path: Path) -> FileLock:
+    return FileLock(f"{path}.lock")
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    try:
+        # The run's loop hands each commit to a worker thread and waits for it: one thread uses it at a time.
         db = sqlite3.connect(path, check_same_thread=False)
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if (application != _APPLICATION_ID and (tables or application)) or version > _FORMAT:
+        new = not (version or tables) and application in {0, _APPLICATION_ID}
+        if not new and (application, version) != (_APPLICATION_ID, _FORMAT):
             raise UsageError(
                 f"{path} is not a store that this version can read",
-                why=f"application id {application:#x}, format {version}",
-                fix="give the recipe another `release.store`, or update safety-reasoning",
+                why=f"application id {application:#x}, format {version}, expected {_APPLICATION_ID:#x} and {_FORMAT}",
+                fix="give the recipe another `release.store`, or use the version of safety-reasoning that wrote it",
             )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {_FORMAT}")
-        db.executescript(_SCHEMA)
+        if read_only:
+            db.execute("PRAGMA query_only = ON")
+        else:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -8000")  # KiB
+            db.execute("PRAGMA wal_autocheckpoint = 16000")  # pages, 64 MB: a page that changes often is folded in once
+            if new:
+                db.executescript(
+                    f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID};"
+                    f" PRAGMA user_version = {_FORMAT}; COMMIT;"
+                )
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return db

@@ -64,7 +64,7 @@ def test_a_build_shows_its_progress_and_how_to_load_the_release(
         teachers=[openai_teacher("a", teacher().url)],
     )
     done = run("build", recipe, cwd=tmp_path)
-    assert "a full: 1/1" in done.stderr
+    assert "a: 2/2, " in done.stderr
     assert "ETA" in done.stderr
     assert done.stdout.splitlines()[-1].strip() == (
         'from datasets import load_dataset; records = load_dataset("release", split="train")'

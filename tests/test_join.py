@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.join import Joined, join, kept_by, rejoin
 from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.recipe import Recipe
@@ -45,19 +45,25 @@ def joined(
     with open_store(folder / "s.sqlite") as store:
         if full is not None:
             _answer(store, call := full_call(sample, teacher), full)
-            second = efficient_call(sample, teacher, store.get(call.key))
+            kept = store.get(call.key)
+            assert kept is not None
+            second = efficient_call(sample, teacher, kept)
             if second is not None and short is not None:
                 _answer(store, second, short)
         return join(made, [sample], store)
 
 
 def _answer(store: Store, call: Call, reply: Reply) -> None:
-    values = {name: getattr(reply, name) for name in ("status", "reasoning", "answer")}
-    store.append([(call, Reply(key=call.key, **values))])
+    store.append([call.request(call.key).reply(reply.status, reasoning=reply.reasoning, answer=reply.answer)])
 
 
 def ok(reasoning: str | None = "Because.", answer: str = AGREES) -> Reply:
-    return Reply(key="", status=Status.OK, reasoning=reasoning, answer=answer)
+    return ended(Status.OK, reasoning=reasoning, answer=answer)
+
+
+def ended(status: Status, **outcome: Any) -> Reply:
+    """A reply whose call is filled in by `_answer`."""
+    return Reply(key="", sample_key="", teacher="a", step=Step.FULL, status=status, **outcome)
 
 
 SHORT = ok(None, "In short,\n because.")
@@ -80,8 +86,8 @@ def test_a_record_holds_both_traces_and_the_flag(tmp_path: Path) -> None:
         (ok("x\nPrompt harm: harmful"), None, ("a", "full", "verdict_line"), "no_usable_trace"),
         (ok("a </think> b"), None, ("a", "full", "think_tag"), "no_usable_trace"),
         (ok("\ud800"), None, ("a", "full", "not_unicode"), "no_usable_trace"),
-        (Reply(key="", status=Status.TRUNCATED, reasoning="x"), None, ("a", "full", "truncated"), "no_usable_trace"),
-        (Reply(key="", status=Status.REJECTED), None, ("a", "full", "rejected"), "no_usable_trace"),
+        (ended(Status.TRUNCATED, reasoning="x"), None, ("a", "full", "truncated"), "no_usable_trace"),
+        (ended(Status.REJECTED), None, ("a", "full", "rejected"), "no_usable_trace"),
         (ok(answer="I cannot say"), SHORT, None, "keep_rule"),
         (ok(answer="Prompt harm: harmful"), SHORT, None, "keep_rule"),
     ],
@@ -97,7 +103,7 @@ def test_what_cannot_be_released_is_counted_and_its_sample_left_out(
     assert dict(result.dropped) == ({} if dropped is None else {dropped: 1})
 
 
-@pytest.mark.parametrize("short", [ok(None, "Prompt harm: harmful"), Reply(key="", status=Status.EMPTY_ANSWER)])
+@pytest.mark.parametrize("short", [ok(None, "Prompt harm: harmful"), ended(Status.EMPTY_ANSWER)])
 def test_a_rewrite_that_cannot_be_used_leaves_the_full_trace(tmp_path: Path, short: Reply) -> None:
     result = joined(tmp_path, ok(), short)
     assert only(result) == TeacherTraces(full="Because.", efficient=None, mismatch=False)
@@ -118,7 +124,7 @@ def test_a_call_without_a_reply_is_an_error_that_says_what_to_run(
         (ok(None, AGREES), False),
         (ok(None, "Prompt harm: harmful"), True),
         (ok(None, "I cannot say"), True),
-        (Reply(key="", status=Status.TRUNCATED, answer=AGREES), None),
+        (ended(Status.TRUNCATED, answer=AGREES), None),
     ],
     ids=["agrees", "differs", "does not parse", "truncated"],
 )
@@ -133,7 +139,9 @@ def test_a_blind_verdict_is_the_prediction_and_not_what_stands_beside_the_trace(
             asked = full_call(SAMPLE, teacher)
             _answer(store, asked, ok(answer=beside))
             _answer(store, predict_call(SAMPLE, teacher), prediction)
-            short = efficient_call(SAMPLE, teacher, store.get(asked.key))
+            kept = store.get(asked.key)
+            assert kept is not None
+            short = efficient_call(SAMPLE, teacher, kept)
             assert short is not None
             _answer(store, short, SHORT)
         result = join(made, [SAMPLE], store)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.calls import Reply, Request, Status
 from safety_reasoning.builders.plan import full_call
 from safety_reasoning.builders.recipe import TeacherRecipe
 from safety_reasoning.builders.sources.aegis import to_sample
@@ -36,15 +36,16 @@ def ask(teacher: TeacherRecipe, *prompts: str) -> list[Reply]:
     async def all_of_them() -> list[Reply]:
         live = OpenAITeacher(teacher)
         try:
-            return await asyncio.gather(*(live.ask(call(teacher, prompt)) for prompt in prompts))
+            return await asyncio.gather(*(live.ask(request(teacher, prompt)) for prompt in prompts))
         finally:
             await live.close()
 
     return asyncio.run(all_of_them())
 
 
-def call(teacher: TeacherRecipe, prompt: str) -> Call:
-    return full_call(to_sample(aegis_row(prompt=prompt), {}), teacher)
+def request(teacher: TeacherRecipe, prompt: str) -> Request:
+    call = full_call(to_sample(aegis_row(prompt=prompt), {}), teacher)
+    return call.request(call.key)
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "think"])
@@ -131,7 +132,7 @@ def test_a_body_of_another_shape_is_no_answer_and_no_crash(teacher: Start, text:
 
 
 def test_json_nested_without_end_leaves_the_call_unfinished(teacher: Start) -> None:
-    with pytest.raises(CallUnfinished, match="not what it should be"):
+    with pytest.raises(CallUnfinished, match="the body is no JSON"):
         ask(recipe(teacher(body="[" * 100_000).url, attempts=1), "x")
 
 
@@ -155,7 +156,7 @@ def test_what_is_odd_beside_the_answer_does_not_cost_it(teacher: Start, tmp_path
     (reply,) = ask(asked, "x")
     assert (reply.status, reply.reasoning, reply.answer) == (Status.OK, "Because.", "Prompt harm: unharmful")
     with open_store(tmp_path / "s.sqlite") as store:
-        store.append([(call(asked, "x"), reply)])
+        store.append([reply])
         assert store.get(reply.key) == reply
 
 
@@ -229,7 +230,7 @@ def test_a_run_without_a_server_says_what_is_left_and_a_later_one_ends_it(
 ) -> None:
     stopped = run("build", build_recipe(tmp_path, DEAD, attempts=1))
     assert stopped.returncode == 130, stopped.stderr
-    assert "12 calls are unfinished (12 × a: no connection)" in stopped.stderr
+    assert "calls are unfinished (12 × a: no connection); 0 replies are kept, 24 calls are left" in stopped.stderr
     assert "run again" in stopped.stderr
     assert not (tmp_path / "release").exists()
     live = teacher()

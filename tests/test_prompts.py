@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders import prompts
-from safety_reasoning.builders.calls import Call, Reply, Status, Step
+from safety_reasoning.builders.calls import Call, Status, Step
 from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.prompts import load_prompt, render
 from safety_reasoning.builders.recipe import TeacherRecipe
@@ -34,7 +34,7 @@ SAMPLES: dict[str, Sample] = {
 
 def calls(sample: Sample) -> dict[Step, Call | None]:
     full = full_call(sample, TEACHER)
-    reply = Reply(key=full.key, status=Status.OK, reasoning="It asks about knives.")
+    reply = full.request(full.key).reply(Status.OK, reasoning="It asks about knives.")
     return {
         Step.FULL: full,
         Step.PREDICT: predict_call(sample, TEACHER),
@@ -62,7 +62,7 @@ def test_the_embedded_engine_has_a_grammar_for_every_step_of_every_source(sample
     assert call is not None
     assert call.grammar == grammar_for(call.prompt.name)
     assert call.grammar.startswith("root ::= ")
-    assert call.text()  # every variable of the prompt is given
+    assert call.request(call.key).text  # every variable of the prompt is given
 
 
 def test_no_grammar_is_left_over() -> None:

@@ -100,7 +100,7 @@ def test_a_redacted_prompt_that_the_folder_does_not_hold_is_left_out(tmp_path: P
 
 def test_a_file_of_redacted_prompts_alone_is_still_a_file_of_aegis(tmp_path: Path) -> None:
     loaded = loaded_rows(tmp_path, [aegis_row(prompt="REDACTED")])
-    assert (loaded.samples, len(loaded.left_out)) == ([], 1)
+    assert (len(loaded.samples), len(loaded.left_out)) == (0, 1)
 
 
 def test_a_reconstructed_text_of_digits_stays_text(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_utf8_is_an_error_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_bytes(b'[{"id": "\xff"}]')
-    with pytest.raises(UsageError, match="byte 9"):
+    with pytest.raises(UsageError, match="row 1: the file is not UTF-8"):
         load(tmp_path)
 
 

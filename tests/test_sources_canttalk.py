@@ -275,7 +275,7 @@ def test_what_is_not_selected_is_left_out_with_its_columns(tmp_path: Path) -> No
 def test_taken_and_left_out_turns_are_all_turns_each_time(tmp_path: Path, rule: Selection) -> None:
     folder = write_dialogues(tmp_path, [dialogue(system_instruction=f"Rules of branch {n}.") for n in range(5)])
     first, second, every = load(folder, select=rule), load(folder, select=rule), load(folder)
-    assert (first.samples, first.left_out) == (second.samples, second.left_out)
+    assert (list(first.samples), first.left_out) == (list(second.samples), second.left_out)
     assert sorted([s.key for s in first.samples] + [i.key for i in first.left_out]) == sorted(
         s.key for s in every.samples
     )

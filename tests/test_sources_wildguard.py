@@ -68,12 +68,12 @@ def test_both_splits_are_read_with_every_column_known(tmp_path: Path) -> None:
         [("train/wildguard_train.parquet", 1, ())],
         [("test/wildguard_test.parquet", 1, ("notes",))],
     ]
-    assert loaded[0].samples == loaded[1].samples
+    assert list(loaded[0].samples) == list(loaded[1].samples)
 
 
 @pytest.mark.parametrize("refusal", ["refusal", "compliance", None])
 def test_refusal_labels_are_kept_beside_the_published_columns(tmp_path: Path, refusal: str | None) -> None:
-    (sample,) = load(tmp_path, [{}, {"prompt": "b", "response_refusal_label": refusal}]).samples[1:]
+    _, sample = load(tmp_path, [{}, {"prompt": "b", "response_refusal_label": refusal}]).samples
     assert isinstance(sample, ContentSafetySample)
     assert sample.refusal == refusal
     assert refusal not in set(sample.published.values()) - {None}
@@ -122,7 +122,7 @@ def test_the_teacher_is_asked_with_the_papers_wildguard_prompt(tmp_path: Path) -
     teacher = TeacherRecipe(name="t", engine="openai", model="m", base_urls=("http://127.0.0.1:1/v1",))
     call = full_call(sample, teacher)
     assert call.prompt.name == "generate_wildguard"
-    assert "Response refusal label: compliance" in call.text()
+    assert "Response refusal label: compliance" in call.request(call.key).text
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nothing of the kind"], ids=["empty", "no parquet"])

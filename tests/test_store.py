@@ -27,9 +27,8 @@ def call(prompt: str = "x") -> Call:
 
 
 def reply(asked: Call, reasoning: str | None = "why", answer: str = "yes") -> Reply:
-    return Reply(
-        key=asked.key,
-        status=Status.OK,
+    return asked.request(asked.key).reply(
+        Status.OK,
         reasoning=reasoning,
         answer=answer,
         finish_reason="stop",
@@ -43,13 +42,13 @@ def reply(asked: Call, reasoning: str | None = "why", answer: str = "yes") -> Re
 
 def test_a_reply_comes_back_as_it_went_in_after_reopening(tmp_path: Path) -> None:
     texts = ["", "\x00 nul", "\ud800 half", "\u202e right to left", "x" * 1_000_000, "</think>{response}"]
-    answered = [(call(t), reply(call(t), t, t)) for t in texts if t.isascii()] + [
-        (call(str(n)), reply(call(str(n)), t, t)) for n, t in enumerate(texts)
+    answered = [reply(call(t), t, t) for t in texts if t.isascii()] + [
+        reply(call(str(n)), t, t) for n, t in enumerate(texts)
     ]
     with open_store(tmp_path / "s.sqlite") as store:
         store.append(answered)
     with open_store(tmp_path / "s.sqlite") as store:
-        assert [store.get(asked.key) for asked, _ in answered] == [kept for _, kept in answered]
+        assert [store.get(kept.key) for kept in answered] == answered
         assert len(store) == len(answered)
 
 
@@ -57,14 +56,14 @@ def test_a_reply_comes_back_as_it_went_in_after_reopening(tmp_path: Path) -> Non
 def test_any_text_round_trips(tmp_path_factory: pytest.TempPathFactory, reasoning: str | None, answer: str) -> None:
     asked = call()
     with open_store(tmp_path_factory.mktemp("store") / "s.sqlite") as store:
-        store.append([(asked, reply(asked, reasoning, answer))])
+        store.append([reply(asked, reasoning, answer)])
         assert store.get(asked.key) == reply(asked, reasoning, answer)
 
 
 def test_a_key_is_written_once(tmp_path: Path) -> None:
     with open_store(tmp_path / "s.sqlite") as store:
-        store.append([(call(), reply(call(), "first"))])
-        store.append([(call(), reply(call(), "second"))])
+        store.append([reply(call(), "first")])
+        store.append([reply(call(), "second")])
         kept = store.get(call().key)
     assert kept is not None
     assert kept.reasoning == "first"
@@ -111,7 +110,7 @@ def test_a_second_run_is_kept_away(tmp_path: Path) -> None:
 def test_a_damaged_reply_is_an_error_that_names_the_store(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "s.sqlite"
     with open_store(path) as store:
-        store.append([(call(), reply(call()))])
+        store.append([reply(call())])
     with sqlite3.connect(path) as db:
         db.execute(f"UPDATE replies SET {damage}")  # noqa: S608 - a constant of this test
     with open_store(path) as store, pytest.raises(UsageError, match=r"s\.sqlite is damaged"):
@@ -122,7 +121,7 @@ def test_a_damaged_page_is_an_error_that_names_the_store(tmp_path: Path) -> None
     path = tmp_path / "s.sqlite"
     asked = [call(str(n)) for n in range(500)]
     with open_store(path) as store:
-        store.append([(c, reply(c, c.key * 20)) for c in asked])
+        store.append([reply(c, c.key * 20) for c in asked])
     whole = path.read_bytes()
     path.write_bytes(whole[:12_288] + bytes(len(whole) - 12_288))
     with pytest.raises(UsageError, match=r"s\.sqlite"), open_store(path) as store:
@@ -155,7 +154,7 @@ from tests.test_store import call, reply
 with open_store(Path(sys.argv[1])) as store:
     for n in range(100_000):
         asked = call(str(n))
-        store.append([(asked, reply(asked, "x" * 2000))])
+        store.append([reply(asked, "x" * 2000)])
         print(asked.key, flush=True)
 """
 
@@ -189,7 +188,7 @@ try:
     with open_store(Path(sys.argv[1])) as store:
         for n in range(10_000):
             asked = call(str(n))
-            store.append([(asked, reply(asked, os.urandom(3000).hex()))])
+            store.append([reply(asked, os.urandom(3000).hex())])
             kept += 1
 except UsageError as error:
     print(json.dumps({"kept": kept, "said": str(error)}))
@@ -210,9 +209,9 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_is_kept(tmp_path: P
 
 
 def test_tallies_count_by_teacher_step_and_status(tmp_path: Path) -> None:
-    bad = Reply(key=call("bad").key, status=Status.TRUNCATED)
+    bad = call("bad").request(call("bad").key).reply(Status.TRUNCATED)
     with open_store(tmp_path / "s.sqlite") as store:
-        store.append([(call(), reply(call())), (call("bad"), bad)])
+        store.append([reply(call()), bad])
         tallies = [(t.teacher, t.step, t.status, t.replies, t.completion_tokens) for t in store.tallies()]
     assert tallies == [("a", "full", "ok", 1, 4), ("a", "full", "truncated", 1, 0)]
 

@@ -7,7 +7,6 @@ sample stay what they are.
 
 import hashlib
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,11 +20,8 @@ _FOLDER = Path(__file__).parent
 _FRONT = "---\n"
 
 
-class _Template(string.Template):
-    """`string.Template` with `{name}` for a variable and everything else literal."""
-
-    flags = re.NOFLAG
-    pattern = r"\{(?P<named>[a-z_]+)\}|(?P<escaped>(?!))|(?P<braced>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]  # the base class compiles it
+_VARIABLE = re.compile(r"\{([a-z_]+)\}")
+"""`{name}` is a variable; every other brace is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +35,13 @@ class Prompt:
     variables: tuple[str, ...]
     sha256: str
     """Of the body as sent: a changed prompt makes its calls, and only those, again."""
+    pieces: tuple[str, ...]
+    """The body cut at its variables: text, name, text, …, text."""
 
     @property
     def head(self) -> str:
         """The fixed text before the first variable: equal for every sample, so a server can reuse it."""
-        return self.body.split("{" + self.variables[0] + "}", 1)[0] if self.variables else self.body
+        return self.pieces[0]
 
 
 @cache
@@ -64,7 +62,8 @@ def _parse(name: str, text: str) -> Prompt:
     head = yaml.safe_load(front)
     body = body.removesuffix("\n")
     declared = tuple(head["variables"])
-    used = _Template(body).get_identifiers()
+    pieces = tuple(_VARIABLE.split(body))
+    used = dict.fromkeys(pieces[1::2])  # each once, in order
     if sorted(declared) != sorted(used):
         raise UsageError(
             f"prompt {name} declares the variables {sorted(declared)} and uses {sorted(used)}",
@@ -77,6 +76,7 @@ def _parse(name: str, text: str) -> Prompt:
         body=body,
         variables=tuple(used),
         sha256=hashlib.sha256(body.encode()).hexdigest(),
+        pieces=pieces,
     )
 
 
@@ -85,8 +85,8 @@ def render(prompt: Prompt, variables: Mapping[str, str]) -> str:
 
     Raises: UsageError naming the variables that are missing or unknown.
     """
-    missing = sorted(set(prompt.variables) - set(variables))
-    unknown = sorted(set(variables) - set(prompt.variables))
-    if missing or unknown:
+    if set(prompt.variables) != set(variables):
+        missing = sorted(set(prompt.variables) - set(variables))
+        unknown = sorted(set(variables) - set(prompt.variables))
         raise UsageError(f"prompt {prompt.name}: missing variables {missing}, unknown variables {unknown}")
-    return _Template(prompt.body).substitute(variables)
+    return "".join(variables[piece] if n % 2 else piece for n, piece in enumerate(prompt.pieces))

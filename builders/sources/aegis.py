@@ -11,8 +11,6 @@ Each file is one JSON array of rows such as
 from collections.abc import Mapping
 from pathlib import Path
 
-import polars as pl
-
 from safety_reasoning.builders.left_out import BadRow, Reason
 from safety_reasoning.builders.samples import HARM_OF_SAFETY, ContentSafetySample, content_safety_key
 from safety_reasoning.builders.sources import fields
@@ -103,6 +101,8 @@ def load_reconstructions(folder: Path | None) -> dict[int, str]:
             why="the recipe's `suicide_detection` names this folder for the REDACTED rows",
             fix=f"download the Suicide Detection data and put {RECONSTRUCTION_FILE} there",
         )
+    import polars as pl  # 20 MB that a run over JSON does without
+
     try:
         frame = pl.read_csv(path, infer_schema=False, glob=False)
         ids, texts = frame.to_series(0).cast(pl.Int64), frame.get_column("text")

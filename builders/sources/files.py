@@ -1,7 +1,7 @@
 """Files of a source, from a local folder or the Hub, read row by row with their numbers.
 
 JSON is read with the standard library on purpose: upstream files hold `NaN` and lone surrogates, which the
-streaming parsers refuse, and the rows of the largest file (50 MB) fit in memory.
+streaming parsers refuse.
 """
 
 import json
@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from json.decoder import WHITESPACE  # type: ignore[attr-defined]  # typeshed leaves it out
 from pathlib import Path
-
-import polars as pl
+from typing import TextIO
 
 from safety_reasoning.builders.left_out import BadRow, Reason
 from safety_reasoning.errors import UsageError
 from safety_reasoning.files import fetch_snapshot
 
 _HUB = "hf://datasets/"
+_CHUNK = 2**20
+"""Characters read at a time."""
+_ENDS = frozenset(" \t\r\n,]")
+"""What may follow an element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +56,83 @@ def array_rows(path: Path) -> Iterator[RawRow]:
 
     Raises: UsageError naming file and row if the file is not an array, is cut, or goes on after its end.
     """
-    text = _utf8(path)
-    skip = WHITESPACE.match
-    position = skip(text, 0).end()
-    if not text.startswith("[", position):
-        raise _broken(path, 0, "the file does not start with '['", "expected one JSON array of objects")
-    decode = json.JSONDecoder().raw_decode
+    _refuse_empty(path)
     number = 0
-    position = skip(text, position + 1).end()
-    separator = "]" if text.startswith("]", position) else ","
-    while separator == ",":
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        text = _Window(file)
         try:
-            value, position = decode(text, position)
-        except (ValueError, RecursionError) as error:
+            if text.peek() != "[":
+                raise _broken(path, 0, "the file does not start with '['", "expected one JSON array of objects")
+            text.take()
+            separator = text.take() if text.peek() == "]" else ","
+            while separator == ",":
+                yield RawRow(number + 1, text.element())
+                number += 1
+                separator = text.take()
+                if separator not in {"]", ","}:
+                    raise _broken(
+                        path, number, f"char {text.position}: expected ',' or ']'", "the array is cut or damaged"
+                    )
+            if text.peek():
+                raise _broken(path, number, f"char {text.position}: text after the end", "expected one JSON array")
+        except UnicodeDecodeError as error:
+            raise _broken(path, number + 1, error.reason, "the file is not UTF-8") from error
+        except json.JSONDecodeError as error:
+            why = f"char {text.position + error.pos - text.at}: {error.msg}"
+            raise _broken(path, number + 1, why, "the array is cut or damaged") from error
+        except (RecursionError, ValueError) as error:  # a number of thousands of digits, for one
             raise _broken(path, number + 1, _position(error), "the array is cut or damaged") from error
-        number += 1
-        yield RawRow(number, value)
-        position = skip(text, position).end()
-        separator = text[position : position + 1]
-        if separator not in {"]", ","}:
-            raise _broken(path, number, f"char {position}: expected ',' or ']'", "the array is cut or damaged")
-        position = skip(text, position + 1).end()
-    if number and position < len(text):
-        raise _broken(path, number, f"char {position}: text after the end", "expected one JSON array")
+
+
+class _Window:
+    """The text of a file from a moving position on, so that a file of any size takes the memory of its largest row."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._decode = json.JSONDecoder().raw_decode
+        self._text = ""
+        self._before = 0
+        self.at = 0
+
+    @property
+    def position(self) -> int:
+        """Characters before the position, in the whole file."""
+        return self._before + self.at
+
+    def peek(self) -> str:
+        """The next character that is not white space, '' at the end of the file."""
+        while True:
+            self.at = WHITESPACE.match(self._text, self.at).end()
+            if self.at < len(self._text) or not self._more():
+                return self._text[self.at : self.at + 1]
+
+    def take(self) -> str:
+        """The same, and go on after it."""
+        character = self.peek()
+        self.at += len(character)
+        return character
+
+    def element(self) -> object:
+        """The JSON value that starts here, and go on after it."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decode(self._text, self.at)
+            except json.JSONDecodeError:
+                if not self._more():
+                    raise
+            else:
+                if self._text[end : end + 1] in _ENDS or not self._more():  # a number may go on in the next chunk
+                    self.at = end
+                    return value
+
+    def _more(self) -> bool:
+        chunk = self._file.read(max(_CHUNK, len(self._text) - self.at))
+        if chunk:
+            self._before += self.at
+            self._text = self._text[self.at :] + chunk
+            self.at = 0
+        return bool(chunk)
 
 
 def line_rows(path: Path) -> Iterator[RawRow]:
@@ -108,6 +165,8 @@ def table_rows(path: Path) -> Iterator[RawRow]:
 
     Raises: UsageError if the file is empty or is not what its name says.
     """
+    import polars as pl  # 20 MB that a run over JSON does without
+
     _refuse_empty(path)
     try:
         if path.suffix == ".parquet":
@@ -118,14 +177,6 @@ def table_rows(path: Path) -> Iterator[RawRow]:
         raise _broken(path, 0, str(error).splitlines()[0], f"it is not a {path.suffix} file") from error
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         yield RawRow(number, row)
-
-
-def _utf8(path: Path) -> str:
-    _refuse_empty(path)
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _broken(path, 0, _position(error), "the file is not UTF-8") from error
 
 
 def _refuse_empty(path: Path) -> None:

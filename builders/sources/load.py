@@ -25,6 +25,7 @@ from safety_reasoning.builders.sources.files import (
     table_rows,
 )
 from safety_reasoning.builders.sources.selection import Selection, select
+from safety_reasoning.builders.spool import Spool
 from safety_reasoning.errors import UsageError
 from safety_reasoning.files import sha256_of
 from safety_reasoning.schemas.columns import JSONL_FILE, Task
@@ -56,7 +57,7 @@ class SourceFile:
 class Loaded:
     """What the sources gave."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: Spool = field(default_factory=Spool)
     records: list[Record] = field(default_factory=list)
     """From published releases, which have their traces."""
     left_out: list[LeftOut] = field(default_factory=list)
@@ -208,14 +209,18 @@ class _Reading:
 
     def _take(self, item: Sample | Record, number: int) -> None:
         sample = item.sample if isinstance(item, Record) else item
-        if sample.key in self.seen:
+        if not self._is_new(item):
             self._sample_aside(Reason.DUPLICATE, "the same interaction occurs earlier", number, sample)
-            return
-        self.seen.add(sample.key)
-        if isinstance(item, Record):
-            self.loaded.records.append(item)
-        else:
-            self.loaded.samples.append(item)
+
+    def _is_new(self, item: Sample | Record) -> bool:
+        """Whether the item was taken; a recipe has samples or records, never both."""
+        if not isinstance(item, Record):
+            return self.loaded.samples.add(item)
+        if item.key in self.seen:
+            return False
+        self.seen.add(item.key)
+        self.loaded.records.append(item)
+        return True
 
     def _aside(self, bad: BadRow, raw: RawRow) -> None:
         if self.strict:

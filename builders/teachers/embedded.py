@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import openai
 
-from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.calls import Reply, Request, Status
 from safety_reasoning.builders.recipe import TeacherRecipe
-from safety_reasoning.builders.teachers.completion import BadBody, complete
+from safety_reasoning.builders.samples import digest
+from safety_reasoning.builders.teachers.client import BadBody, ChatClient, HttpStatus
+from safety_reasoning.builders.teachers.completion import complete
 from safety_reasoning.errors import UsageError, missing_extra
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
@@ -80,13 +81,13 @@ class _Server:
         self._server = xllamacpp.Server(params)
         self._states: set[str] = set()
         self.url: str = self._server.listening_address
-        self.client = openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+        self.client = ChatClient(f"{self.url}/v1", "none", timeout_s=600.0, connections=1)
 
-    async def ready(self, http: aiohttp.ClientSession, call: Call) -> None:
+    async def ready(self, http: aiohttp.ClientSession, request: Request) -> None:
         """Put the slot into the state after the prompt's fixed head, whatever it answered before."""
-        name = f"{call.prompt.sha256}-{self.url.rpartition(':')[2]}.state"
+        name = f"{digest(request.head)}-{self.url.rpartition(':')[2]}.state"
         if name not in self._states:
-            head = await self._head(http, call.prompt.head)
+            head = await self._head(http, request.head)
             await self._post(http, "/completion", prompt=head, n_predict=0, cache_prompt=False, id_slot=0)
             await self._post(http, "/slots/0?action=save", filename=name)
             self._states.add(name)
@@ -118,17 +119,17 @@ class EmbeddedTeacher:
             self._idle.put_nowait(server)
         self._http: aiohttp.ClientSession | None = None
 
-    async def ask(self, call: Call) -> Reply:
+    async def ask(self, request: Request) -> Reply:
         """See `Teacher.ask`."""
         self._http = self._http or aiohttp.ClientSession()
         server = await self._idle.get()
         try:
-            await server.ready(self._http, call)
-            return await complete(server.client, call)
-        except openai.APIStatusError as error:  # a prompt beyond the context, above all
-            return Reply(key=call.key, status=Status.REJECTED, error=str(error.message)[:500])
+            await server.ready(self._http, request)
+            return await complete(server.client, request)
+        except HttpStatus as error:  # a prompt beyond the context, above all
+            return request.reply(Status.REJECTED, error=f"{error}: {error.text}")
         except BadBody as error:
-            return Reply(key=call.key, status=Status.ERROR_BODY, error=str(error))
+            return request.reply(Status.ERROR_BODY, error=str(error))
         finally:
             self._idle.put_nowait(server)
 

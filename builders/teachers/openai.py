@@ -1,44 +1,46 @@
-"""The `openai` engine: any OpenAI-compatible server, through AsyncOpenAI and its aiohttp transport."""
+"""The `openai` engine: any OpenAI-compatible server."""
 
-import json
 import os
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
-import httpx2
-import openai
 import tenacity
 
-from safety_reasoning.builders.calls import Call, Reply, Status
+from safety_reasoning.builders.calls import Reply, Request, Status
 from safety_reasoning.builders.recipe import TeacherRecipe
-from safety_reasoning.builders.teachers.completion import BadBody, complete
+from safety_reasoning.builders.teachers.client import BadBody, ChatClient, Failed, HttpStatus
+from safety_reasoning.builders.teachers.completion import complete
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.errors import UsageError
 
-_SET_ASIDE_S = 15.0
-"""How long a server that failed is passed over while another one answers."""
-_MAX_RETRY_AFTER_S = 300.0
-_BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=30.0)
+_MAX_ASIDE_S = 60.0
+"""A server that fails is passed over, while another one answers, for 1, 2, 4, … seconds and at most so long."""
+_MAX_RETRY_AFTER_S = 3600.0
+"""A server that asks for more is asked again after an hour."""
+_MAX_BACK_OFF_S = 30.0
 
-
-_TRANSIENT = (
-    openai.APIConnectionError,  # time-outs, resets and cut bodies included
-    openai.APIResponseValidationError,
-    json.JSONDecodeError,  # what the client raises for a 200 whose body is no JSON
-    RecursionError,  # … or JSON nested too deeply
-    BadBody,
-)
 _TRANSIENT_STATUS = {408, 409, 425, 429}
 _REFUSED_STATUS = {401, 403, 404}
 
 
 @dataclass(slots=True)
 class _Endpoint:
-    url: str
-    client: openai.AsyncOpenAI
+    client: ChatClient
     in_flight: int = 0
+    failures: int = 0
+    """Times in a row that it was put aside."""
     aside_until: float = 0.0
+
+    def failed(self, asked_s: float | None) -> None:
+        """Pass over the server for as long as it asks, else for longer each time; calls that fail together are one."""
+        now = time.monotonic()
+        if self.aside_until <= now:
+            self.aside_until = now + min(2.0 ** min(self.failures, 10), _MAX_ASIDE_S)
+            self.failures += 1
+        self.aside_until = max(self.aside_until, now + (asked_s or 0.0))
 
 
 class OpenAITeacher:
@@ -48,46 +50,80 @@ class OpenAITeacher:
         key = api_key(recipe)
         self._recipe = recipe
         self._endpoints = [
-            _Endpoint(url, _client(url, key, recipe.timeout_s, recipe.concurrency)) for url in recipe.base_urls
+            _Endpoint(ChatClient(url, key, timeout_s=recipe.timeout_s, connections=recipe.concurrency))
+            for url in recipe.base_urls
         ]
 
-    async def ask(self, call: Call) -> Reply:
+    async def ask(self, request: Request) -> Reply:
         """See `Teacher.ask`."""
+        try:
+            return await self._until_answered(request)
+        except BadBody as error:
+            return request.reply(Status.ERROR_BODY, error=str(error))
+        except HttpStatus as error:
+            return self._status_reply(request, error)
+        except Failed as error:
+            raise CallUnfinished(str(error)) from error
+
+    async def _until_answered(self, request: Request) -> Reply:
+        """A try, and more of them while the failure may pass; only a call that has failed pays for the machinery."""
+        try:
+            return await self._once(request)
+        except Failed as error:
+            if not _is_transient(error):
+                raise
+            failed: Failed | None = error
+
+        async def again() -> Reply:
+            nonlocal failed
+            if failed is not None:  # the first try, as tenacity counts them
+                first, failed = failed, None
+                raise first
+            return await self._once(request)
+
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_is_transient),
             stop=tenacity.stop_after_attempt(self._recipe.attempts),
-            wait=_wait,
+            wait=self._wait,
             reraise=True,
         )
-        try:
-            return await retrying(self._once, call)
-        except BadBody as error:
-            return Reply(key=call.key, status=Status.ERROR_BODY, error=str(error))
-        except openai.APIStatusError as error:
-            return self._status_reply(call, error)
-        except _TRANSIENT as error:
-            raise CallUnfinished(_kind(error)) from error
+        return await retrying(again)
 
-    async def _once(self, call: Call) -> Reply:
+    async def _once(self, request: Request) -> Reply:
         endpoint = least_busy(self._endpoints, time.monotonic())
         endpoint.in_flight += 1
         try:
-            return await complete(endpoint.client, call)
-        except Exception as error:
-            if isinstance(error, openai.APIConnectionError | openai.InternalServerError):
-                endpoint.aside_until = time.monotonic() + _SET_ASIDE_S
+            reply = await complete(endpoint.client, request)
+        except Failed as error:
+            if _is_transient(error):
+                endpoint.failed(_asked_s(error))
             raise
+        else:
+            endpoint.failures = 0
+            return reply
         finally:
             endpoint.in_flight -= 1
 
-    def _status_reply(self, call: Call, error: openai.APIStatusError) -> Reply:
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds before the next try: what the server asks for unless another one is free, else back-off.
+
+        Back-off grows with this call's tries, but not beyond what the best server's own failures in a row say: a
+        fault now and then is worth a short wait, a server that is down a long one.
+        """
+        asked = _asked_s(state.outcome.exception() if state.outcome else None)
+        now = time.monotonic()
+        if asked is None or any(endpoint.aside_until <= now for endpoint in self._endpoints):
+            power = min(state.attempt_number - 1, *(endpoint.failures for endpoint in self._endpoints))
+            return random.uniform(0.0, min(0.5 * 2**power, _MAX_BACK_OFF_S))  # noqa: S311 - jitter
+        return asked * random.uniform(1.0, 1.1)  # noqa: S311 - so that calls that were refused together spread out
+
+    def _status_reply(self, request: Request, error: HttpStatus) -> Reply:
         """A refusal of this one call is kept; one of the whole teacher or a failing server is raised."""
-        status = error.status_code
-        if status in _REFUSED_STATUS:
-            raise TeacherStopped(_refusal(self._recipe, status)) from error
+        if error.status in _REFUSED_STATUS:
+            raise TeacherStopped(_refusal(self._recipe, error.status)) from error
         if _is_transient(error):
-            raise CallUnfinished(f"HTTP {status}") from error
-        return Reply(key=call.key, status=Status.REJECTED, error=f"HTTP {status}: {_message(error)}")
+            raise CallUnfinished(str(error)) from error
+        return request.reply(Status.REJECTED, error=f"{error}: {error.text}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -112,51 +148,35 @@ def api_key(recipe: TeacherRecipe) -> str:
     return key
 
 
-def _client(url: str, key: str, timeout_s: float, connections: int) -> openai.AsyncOpenAI:
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    timeout = httpx2.Timeout(timeout_s, connect=10.0)
-    http_client = openai.DefaultAioHttpClient(limits=limits, timeout=timeout)
-    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=timeout, http_client=http_client)
-
-
 def least_busy(endpoints: Sequence[_Endpoint], now: float) -> _Endpoint:
     """The server with the fewest calls in flight, one that just failed only where all did."""
     return min(endpoints, key=lambda e: (e.aside_until > now, e.in_flight))
 
 
 def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
-    return isinstance(error, _TRANSIENT)
+    if isinstance(error, HttpStatus):
+        return error.status in _TRANSIENT_STATUS or error.status >= 500
+    return isinstance(error, Failed)
 
 
-def _kind(error: BaseException) -> str:
-    """A transient failure in words. The client calls a refused connection a time-out; its cause knows better."""
-    if isinstance(error.__cause__, httpx2.ConnectTimeout | httpx2.ConnectError):
-        return "no connection"
-    if isinstance(error, openai.APITimeoutError):
-        return "timed out"
-    if isinstance(error, openai.APIConnectionError):
-        return "connection lost"
-    return "the body is not what it should be"
+def _asked_s(error: BaseException | None) -> float | None:
+    """Seconds that the server asks to be left alone for; None where it does not."""
+    if not isinstance(error, HttpStatus):
+        return None
+    asked = retry_after_s(error.retry_after, time.time())
+    return None if asked is None else min(asked, _MAX_RETRY_AFTER_S)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: what the server asks for (Retry-After), else exponential with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, openai.APIStatusError):
+def retry_after_s(header: str, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for, given as such or as a date; None where it says nothing usable."""
+    try:
+        asked = float(header)
+    except ValueError:
         try:
-            asked = float(error.response.headers.get("retry-after", ""))
-        except ValueError:
-            asked = 0.0
-        if 0 < asked <= _MAX_RETRY_AFTER_S:
-            return asked
-    return _BACK_OFF(state)
-
-
-def _message(error: openai.APIStatusError) -> str:
-    """The server's own words, shortened; they may quote the prompt, so they are kept and never logged."""
-    return str(error.message)[:500]
+            asked = parsedate_to_datetime(header).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return asked if 0 < asked < float("inf") else None
 
 
 def _refusal(recipe: TeacherRecipe, status: int) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from safety_reasoning import traces_verbs
 from safety_reasoning.errors import Stopped, UsageError
 
 app = typer.Typer(
@@ -20,10 +21,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Build, validate and publish reasoning datasets for LLM guardrails.",
 )
+app.add_typer(traces_verbs.app, name="traces")
 
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")]
+
+
+def _share(of: str) -> Any:
+    """An option that is a share, in [0, 1]."""
+    return typer.Option(min=0, max=1, help=f"Share of {of}.")
 
 
 def main() -> None:
@@ -140,18 +147,33 @@ def teacher_server(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     delay_s: Annotated[float, typer.Option(min=0, help="Seconds before a reply.")] = 0.0,
     words: Annotated[int, typer.Option(min=1, help="Words of a full trace.")] = 40,
-    wrong: Annotated[float, typer.Option(min=0, max=1, help="Share of wrong verdicts.")] = 0.0,
-    busy: Annotated[float, typer.Option(min=0, max=1, help="Share of requests answered 429.")] = 0.0,
-    failing: Annotated[float, typer.Option(min=0, max=1, help="Share of requests answered 500.")] = 0.0,
+    wrong: Annotated[float, _share("wrong verdicts")] = 0.0,
+    busy: Annotated[float, _share("requests answered 429 with Retry-After")] = 0.0,
+    retry_after_s: Annotated[float, typer.Option(min=0, help="What Retry-After asks for.")] = 1.0,
+    failing: Annotated[float, _share("requests answered 500")] = 0.0,
+    reset: Annotated[float, _share("connections closed before the reply")] = 0.0,
+    cut: Annotated[float, _share("replies that end half-way")] = 0.0,
+    garbage: Annotated[float, _share("replies that are no JSON")] = 0.0,
 ) -> None:
     """Serve a scripted teacher on loopback, to try a recipe without a model."""
     import asyncio
 
     from safety_reasoning.builders.teachers.server import Script, TeacherServer
 
+    script = Script(
+        delay_s=delay_s,
+        words=words,
+        wrong=wrong,
+        busy=busy,
+        retry_after_s=retry_after_s,
+        failing=failing,
+        reset=reset,
+        cut=cut,
+        garbage=garbage,
+    )
+
     async def serve() -> None:
-        server = TeacherServer(Script(delay_s=delay_s, words=words, wrong=wrong, busy=busy, failing=failing))
-        print(await server.start(port), flush=True)
+        print(await TeacherServer(script).start(port), flush=True)
         await asyncio.Event().wait()
 
     asyncio.run(serve())

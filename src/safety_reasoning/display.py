@@ -1,24 +1,21 @@
-"""Progress on stderr: live lines with an ETA on a terminal, plain lines now and then elsewhere."""
+"""Progress on stderr: a live line a teacher on a terminal, plain lines now and then elsewhere."""
 
 import sys
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.ledger import Ledger, Line
 
 _PLAIN_EVERY_S = 10.0
+_LIVE_EVERY_S = 0.25
+_RATE_OVER_S = 60.0
+"""Rates and the ETA look back so far: long enough for slow teachers, short enough to see a server go."""
 
 
 class Display:
@@ -32,16 +29,12 @@ class Display:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
             console=console,
             disable=not self._live,
         )
-        self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._failed: dict[TaskID, int] = {}
-        self._started: dict[TaskID, tuple[float, float]] = {}
-        self._told_at = 0.0
+        self._tasks: dict[str, TaskID] = {}
+        self._paces: dict[str, Pace] = {}
+        self._shown_s = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -56,37 +49,62 @@ class Display:
         """See `Progress`."""
         self._say(f"{text} …")
 
-    def expect(self, teacher: str, step: str, *, total: int, done: int) -> None:
+    def asking(self, ledger: Ledger) -> None:
         """See `Progress`."""
-        task = self._bars.add_task(f"{teacher} {step}", total=total, completed=done, note="")
-        self._tasks[teacher, step] = task
-        self._failed[task] = 0
-        self._started[task] = (time.monotonic(), done)
-        if done:
-            self._say(f"{teacher} {step}: {done} of {total} replies are in the store, {total - done} to go")
+        for teacher, line in ledger.teachers().items():
+            self._tasks[teacher] = self._bars.add_task(teacher, total=line.total, completed=line.done, note="")
+            self._paces[teacher] = Pace(line)
+            if line.before:
+                self._say(f"{teacher}: {line.before} of {line.total} replies are in the store, {line.left} to go")
 
-    def answered(self, teacher: str, step: str, reply: Reply) -> None:
+    def answered(self, ledger: Ledger) -> None:
         """See `Progress`."""
-        task = self._tasks[teacher, step]
-        self._failed[task] += reply.status is not Status.OK
-        failed = self._failed[task]
-        self._bars.update(task, advance=1, note=f"{failed} failed" if failed else "")
         now = time.monotonic()
-        finished = self._bars.tasks[task].finished
-        if not self._live and (finished or now - self._told_at >= _PLAIN_EVERY_S):
-            self._told_at = now
-            self._say(self._plain(task, now))
-
-    def _plain(self, task: TaskID, now: float) -> str:
-        bar = self._bars.tasks[task]
-        began, before = self._started[task]
-        rate = (bar.completed - before) / max(now - began, 1e-9)
-        left = ((bar.total or 0) - bar.completed) / rate if rate else 0.0
-        failed = f", {self._failed[task]} failed" if self._failed[task] else ""
-        return f"{bar.description}: {bar.completed:.0f}/{bar.total:.0f}{failed}, {rate:.1f}/s, ETA {left:.0f} s"
+        everything = ledger.all()
+        if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S):
+            return
+        self._shown_s = now
+        for teacher, line in ledger.teachers().items():
+            if not line.replies:
+                continue
+            note = self._paces[teacher].note(line, now)
+            self._bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
+            if not self._live:
+                self._say(f"{teacher}: {line.done}/{line.total}, {note}")
 
     def _say(self, text: str) -> None:
         if self._live:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's edge
+
+
+class Pace:
+    """What a teacher did lately."""
+
+    def __init__(self, line: Line) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque([(time.monotonic(), line.replies, line.completion_tokens)])
+
+    def note(self, line: Line, now: float) -> str:
+        """Rate, failures, tokens, cost and ETA in words."""
+        self._seen.append((now, line.replies, line.completion_tokens))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _RATE_OVER_S:
+            self._seen.popleft()
+        then, replies, tokens = self._seen[0]
+        passed = max(now - then, 1e-9)
+        rate = (line.replies - replies) / passed
+        failed = sum(line.failed.values())
+        parts = [
+            f"{rate:.1f}/s",
+            f"{failed} failed" if failed else "",
+            f"{(line.completion_tokens - tokens) / passed:.0f} tokens/s",
+            "" if line.cost_usd is None else f"{line.cost_usd:.2f} USD",
+            f"ETA {clock(line.left / rate)}" if rate else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+def clock(seconds: float) -> str:
+    """A span of time as H:MM:SS."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safety_reasoning.errors import UsageError
 
-_PACKAGES = ("datasets", "huggingface-hub", "openai", "polars", "pyarrow", "jsonschema")
+_PACKAGES = ("datasets", "huggingface-hub", "aiohttp", "polars", "pyarrow", "jsonschema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Finding:
 
 def examine(recipe_path: Path | None) -> list[Finding]:
     """Every finding, the recipe's last."""
-    findings = [_python(), *(_package(name) for name in _PACKAGES), _embedded(needed=False), _hub()]
+    findings = [_python(), *(_package(name) for name in _PACKAGES)]
+    findings += [_embedded(needed=False), *(_engine(name, needed=False) for name in ("vllm", "ray")), _hub()]
     if recipe_path is not None:
         findings += _recipe(recipe_path)
     return findings
@@ -57,6 +58,14 @@ def _embedded(*, needed: bool) -> Finding:
         return Finding("engine embedded", True, f"{model_path().name} is there", needed)
     except UsageError as error:
         return Finding("engine embedded", False, f"{error.what}: {error.fix}", needed)
+
+
+def _engine(name: str, *, needed: bool) -> Finding:
+    try:
+        return Finding(f"engine {name}", True, f"{name} {version(name)}", needed)
+    except PackageNotFoundError:
+        fix = f"not installed: pip install 'safety-reasoning[{name}]'"
+        return Finding(f"engine {name}", False, fix, needed)
 
 
 def _hub() -> Finding:
@@ -86,7 +95,9 @@ def _recipe(path: Path) -> Iterator[Finding]:
     for teacher in recipe.teachers:
         if teacher.engine == "embedded":
             yield _embedded(needed=True)
-        elif teacher.api_key_env is not None:
+        elif teacher.engine in {"vllm", "ray"}:
+            yield _engine(teacher.engine, needed=True)
+        if teacher.api_key_env is not None:
             there = bool(os.environ.get(teacher.api_key_env))
             detail = "is set" if there else "is not set"
             yield Finding(f"teacher {teacher.name}: {teacher.api_key_env}", there, detail)

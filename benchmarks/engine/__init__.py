@@ -1,0 +1,1 @@
+"""What benchmarks/trace_engine.py and benchmarks/store.py measure with."""

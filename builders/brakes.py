@@ -1,0 +1,86 @@
+"""Brakes: when a teacher, or the whole run, is asked no further."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.ledger import Ledger
+from safety_reasoning.builders.plan import sampling_for
+from safety_reasoning.builders.recipe import Budget, TeacherRecipe
+from safety_reasoning.builders.store import Spent
+
+_GIVE_UP_AFTER = 8
+"""Calls in a row that a teacher leaves unfinished before the run stops asking it."""
+_SAME_FAULT = 32
+"""Replies in a row that end in the same fault before the run stops asking: the server is set up wrongly, and each
+of them is paid for."""
+
+
+@dataclass(slots=True)
+class Brakes:
+    """What may stop a run. The ledger says what is in flight, and is told why a teacher is stopped."""
+
+    budget: Budget
+    spent: Spent
+    """By every run of the store, this one included."""
+    ledger: Ledger
+    failures: Counter[str] = field(default_factory=Counter)
+    """By teacher, calls left unfinished in a row."""
+    faults: dict[str, tuple[Status, int]] = field(default_factory=dict)
+    """By teacher, the status of its latest reply and how many in a row ended so."""
+
+    def stop(self, teacher: str) -> bool:
+        """Whether what is in flight should be the teacher's last."""
+        return self.failures[teacher] >= _GIVE_UP_AFTER or teacher in self.ledger.stopped or bool(self.met())
+
+    def hold(self, teacher: str) -> bool:
+        """Whether no further call may be sent now."""
+        return self.stop(teacher) or self.room() == 0
+
+    def room(self) -> int | None:
+        """Calls that the budget has room for beside those in flight; None: it sets no limit."""
+        if self.budget.calls is None:
+            return None
+        in_flight = sum(line.in_flight for line in self.ledger.lines.values())
+        return max(0, self.budget.calls - self.spent.calls - in_flight)
+
+    def met(self) -> str:
+        """The limits that are met, in words; '' where none is."""
+        met = []
+        if self._is_met(self.budget.calls, self.spent.calls):
+            met.append(f"calls = {self.budget.calls}")
+        if self._is_met(self.budget.tokens, self.spent.tokens):
+            met.append(f"tokens = {self.budget.tokens} ({self.spent.tokens} spent)")
+        if self._is_met(self.budget.cost_usd, self.spent.cost_usd):
+            met.append(f"cost_usd = {self.budget.cost_usd} ({self.spent.cost_usd:.2f} spent)")
+        return " and ".join(f"budget.{limit}" for limit in met)
+
+    @staticmethod
+    def _is_met(limit: float | None, spent: float) -> bool:
+        return limit is not None and spent >= limit
+
+    def unfinished(self, teacher: str) -> None:
+        """A call of the teacher got no reply."""
+        self.failures[teacher] += 1
+
+    def answered(self, reply: Reply, teacher: TeacherRecipe) -> None:
+        """A reply is in the store."""
+        self.failures[teacher.name] = 0
+        self.spent = Spent(
+            self.spent.calls + 1,
+            self.spent.tokens + reply.prompt_tokens + reply.completion_tokens,
+            self.spent.cost_usd + (reply.cost_usd or 0.0),
+        )
+        longer = sampling_for(teacher, reply.step).retry_max_tokens is not None
+        if not (reply.status is Status.TRUNCATED and longer):  # which is asked again, and says nothing yet
+            self._look_for_one_fault(reply)
+
+    def _look_for_one_fault(self, reply: Reply) -> None:
+        status, count = self.faults.get(reply.teacher, (Status.OK, 0))
+        count = count + 1 if reply.status is status else 1
+        self.faults[reply.teacher] = (reply.status, count)
+        if count == _SAME_FAULT and reply.status is not Status.OK:
+            self.ledger.stopped[reply.teacher] = (
+                f"teacher {reply.teacher}: {count} replies in a row ended as `{reply.status}`; mend the server or "
+                f"the recipe, then `safety-reasoning traces retry RECIPE --reason {reply.status}`"
+            )

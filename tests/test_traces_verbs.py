@@ -1,0 +1,503 @@
+"""`safety-reasoning traces`: the store of replies as its users work on it, from the command line."""
+
+import dataclasses
+import json
+import math
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from safety_reasoning.builders.calls import Reply, Status, Step
+from safety_reasoning.builders.parts import REPLY_SCHEMA, merge, write_replies
+from safety_reasoning.builders.store import open_store, view_store
+from safety_reasoning.builders.teachers.server import Script
+from safety_reasoning.errors import UsageError
+from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
+
+Start = Callable[..., LiveTeacher]
+ALLOWED = "truncated, empty_reasoning, empty_answer, rejected, error_body"
+
+
+def recipe(folder: Path, *teachers: dict[str, Any], rows: int = 6) -> Path:
+    aegis = write_aegis(folder / "aegis", [aegis_row(prompt=f"prompt {n}") for n in range(rows)])
+    return write_recipe(folder / "recipe.toml", sources=[{"kind": "aegis", "path": aegis}], teachers=list(teachers))
+
+
+def reply(number: int, **changes: Any) -> Reply:
+    def key(text: str) -> str:
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    given = Reply(
+        key=key(f"call {number}"),
+        sample_key=key(f"sample {number}"),
+        teacher="a",
+        step=Step.FULL,
+        status=Status.OK,
+        reasoning="Because.",
+        answer="yes",
+        finish_reason="stop",
+        model="m",
+        prompt_tokens=3,
+        completion_tokens=4,
+        latency_s=0.25,
+    )
+    return dataclasses.replace(given, **changes)
+
+
+def filled(path: Path, *replies: Reply) -> Path:
+    with open_store(path) as store:
+        store.append(replies)
+    return path
+
+
+def replies_of(path: Path) -> list[Reply]:
+    with view_store(path) as store:
+        return list(store)
+
+
+def shown(run: Run, *arguments: str | Path) -> Any:
+    """What a verb that ends well prints as JSON."""
+    done = run("traces", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(run: Run, *arguments: str | Path) -> str:
+    """What a verb says that a person must mend something for."""
+    done = run("traces", *arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+# generate
+
+
+def test_generate_fills_the_store_and_a_second_run_asks_nothing(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher()
+    path = recipe(tmp_path, openai_teacher("b", live.url), openai_teacher("a", live.url))
+    first = shown(run, "generate", path)
+    assert live.server.calls == 24
+    assert (first["total"], first["before"], first["replies"], first["left"]) == (24, 0, 24, 0)
+    assert 0 < first["asking_s"] < 60
+    assert [(line["teacher"], line["step"]) for line in first["lines"]] == [
+        (name, step) for name in "ab" for step in ("efficient-1", "full")
+    ]
+    for line in first["lines"]:
+        assert (line["total"], line["replies"], line["left"], line["failed"]) == (6, 6, 0, {})
+        assert line["completion_tokens"] >= 6
+    assert (first["unfinished"], first["stopped"]) == ({}, {})
+    second = shown(run, "generate", path)
+    assert live.server.calls == 24
+    assert (second["total"], second["before"], second["replies"], second["left"]) == (24, 24, 0, 0)
+    assert second["asking_s"] == 0
+    assert not (tmp_path / "release").exists()
+
+
+def test_generate_says_what_is_missing_however_it_ends(tmp_path: Path, run: Run) -> None:
+    path = recipe(tmp_path, openai_teacher("a", "http://127.0.0.1:9/v1", attempts=1))
+    done = run("traces", "generate", path)
+    assert done.returncode == 130
+    assert done.stdout == "0 replies were added, 0 were there, 12 are missing\n"
+    told = json.loads(run("traces", "generate", path, "--json").stdout)
+    assert (told["left"], told["unfinished"]) == (12, {"a: no connection": 6})
+
+
+def test_generate_counts_chains_that_turn_out_shorter(tmp_path: Path, run: Run, teacher: Start) -> None:
+    told = shown(run, "generate", recipe(tmp_path, openai_teacher("a", teacher(reject="prompt 3").url)))
+    assert (told["total"], told["replies"], told["left"]) == (11, 11, 0)
+    assert [line["failed"] for line in told["lines"]] == [{}, {"rejected": 1}]
+
+
+def test_generate_asks_only_the_teachers_that_are_named(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher()
+    path = recipe(tmp_path, *(openai_teacher(name, live.url) for name in "abc"))
+    told = shown(run, "generate", path, "--teacher", "c", "--teacher", "a")
+    assert {line["teacher"] for line in told["lines"]} == {"a", "c"}
+    assert live.server.calls == 24
+    assert "the recipe has no teacher 'd'" in refused(run, "generate", path, "--teacher", "d")
+    assert live.server.calls == 24
+
+
+# status
+
+
+@contextmanager
+def working(path: Path, live: LiveTeacher, calls: int) -> Iterator["subprocess.Popen[str]"]:
+    """A run that is in the middle of its work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safety_reasoning.cli", "traces", "generate", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while live.server.calls < calls and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_status_shows_a_run_at_work_and_after(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher(delay_s=0.1)
+    path = recipe(tmp_path, openai_teacher("a", live.url, concurrency=4), rows=1000)
+    with working(path, live, calls=60) as process:
+        seen: dict[str, Any] = {}
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not (seen and seen["lines"][-1]["rate_per_s"]):
+            seen = shown(run, "status", path)
+        (_, full) = seen["lines"]
+        assert seen["running"] is True
+        assert (full["teacher"], full["step"], full["total"]) == ("a", "full", 1000)
+        assert 0 < sum(line["in_flight"] for line in seen["lines"]) <= 4
+        assert 0 < full["done"] <= full["replies"] < 1000
+        assert 1 < full["rate_per_s"] < 40
+        assert full["eta_s"] == pytest.approx((full["total"] - full["done"]) / full["rate_per_s"])
+        assert 0.1 <= full["mean_latency_s"] < 10
+        assert seen["spent"]["calls"] >= full["replies"]
+        text = run("traces", "status", tmp_path / "store.sqlite").stdout.splitlines()
+        assert text[0].startswith("teacher  step")
+        assert text[0].endswith("  ETA")
+        assert [line.split()[:2] for line in text[1:-1]] == [["a", "efficient-1"], ["a", "full"]]
+        assert text[2].split()[3] == "1000"
+        assert text[2].split()[-1].count(":") == 2
+        assert text[-1].endswith("; a run is working on it")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    after = shown(run, "status", path)
+    assert after["running"] is False
+    for line in after["lines"]:
+        assert (line["in_flight"], line["eta_s"]) == (0, None)
+        assert line["done"] == line["replies"]
+    assert run("traces", "status", path).stdout.endswith("; no run is working on it\n")
+
+
+def test_status_of_a_killed_run_shows_nothing_in_flight(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher(delay_s=0.05)
+    path = recipe(tmp_path, openai_teacher("a", live.url, concurrency=4), rows=200)
+    with working(path, live, calls=40) as process:
+        process.kill()
+        process.wait()
+    told = shown(run, "status", tmp_path / "store.sqlite")
+    assert told["running"] is False
+    assert [line["in_flight"] for line in told["lines"]] == [0] * len(told["lines"])
+    assert told["spent"]["calls"] == sum(line["replies"] for line in told["lines"]) >= 40 - 4
+
+
+def test_status_counts_what_a_store_holds_without_any_run(tmp_path: Path, run: Run) -> None:
+    store = filled(
+        tmp_path / "s.sqlite",
+        reply(1, cost_usd=0.5),
+        reply(2, status=Status.TRUNCATED, cost_usd=0.25),
+        reply(3, teacher="b", step=Step.EFFICIENT),
+    )
+    told = shown(run, "status", store)
+    assert told["spent"] == {"calls": 3, "tokens": 21, "cost_usd": 0.75}
+    assert [(line["teacher"], line["replies"], line["failed"], line["cost_usd"]) for line in told["lines"]] == [
+        ("a", 2, {"truncated": 1}, 0.75),
+        ("b", 1, {}, None),
+    ]
+    rows = run("traces", "status", store).stdout.splitlines()
+    assert rows[1].split() == ["a", "full", "2", "-", "0", "1", "truncated", "6", "8", "0.25", "0.75", "-", "-"]
+
+
+def test_status_of_a_store_that_is_not_there_is_an_error(tmp_path: Path, run: Run) -> None:
+    assert "there is no store at" in refused(run, "status", tmp_path / "s.sqlite")
+    assert "traces generate" in refused(run, "status", recipe(tmp_path, openai_teacher("a", "http://127.0.0.1:9/v1")))
+    assert not (tmp_path / "s.sqlite").exists()
+    assert not (tmp_path / "store.sqlite").exists()
+
+
+def test_status_is_that_of_the_run_at_work_before_its_first_reply(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher(delay_s=0.02)
+    path = recipe(tmp_path, openai_teacher("a", live.url, concurrency=4), rows=200)
+    with working(path, live, calls=60):
+        pass
+    live.server.script = Script(delay_s=6.0)
+    recipe(tmp_path, openai_teacher("a", live.url, concurrency=3), rows=200)
+    with working(path, live, calls=live.server.calls + 3):
+        deadline = time.monotonic() + 4  # before the first reply
+        told = shown(run, "status", path)
+        while time.monotonic() < deadline and sum(line["in_flight"] for line in told["lines"]) != 3:
+            told = shown(run, "status", path)
+        assert told["running"] is True
+        assert sum(line["in_flight"] for line in told["lines"]) == 3
+        assert [line["rate_per_s"] for line in told["lines"]] == [None, None]
+
+
+POLL = """
+import sys
+from pathlib import Path
+from safety_reasoning.builders.store import in_use
+print("polling", flush=True)
+while True:
+    in_use(Path(sys.argv[1]))
+"""
+
+
+def test_whoever_looks_at_a_store_does_not_keep_a_run_away(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s.sqlite")
+    polling = subprocess.Popen([sys.executable, "-c", POLL, str(store)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert polling.stdout is not None
+        assert polling.stdout.readline() == "polling\n"
+        for _ in range(100):
+            filled(store)
+    finally:
+        polling.kill()
+        polling.communicate()
+
+
+def test_a_store_whose_making_was_cut_short_is_made_by_the_next_run(tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    with sqlite3.connect(store) as db:
+        db.execute(f"PRAGMA application_id = {0x53524541}")  # the first thing that is written to it
+    filled(store, reply(1))
+    assert replies_of(store) == [reply(1)]
+
+
+def test_status_of_a_file_that_a_run_has_just_begun_is_no_crash(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "s.sqlite").touch()
+    done = run("traces", "status", tmp_path / "s.sqlite")
+    assert done.returncode in {0, 2}, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# export and import
+
+TEXTS = ["", "\ud800 half", "\udfff", "\x00 nul", "\u202e right to left", "x" * 2**20, "\ude00\ud83d 😀", "é\r\n\t"]
+
+
+def odd_replies() -> list[Reply]:
+    odd = [reply(n, reasoning=text, answer=f"{text}.", error=text) for n, text in enumerate(TEXTS)]
+    return [*odd, reply(100, reasoning=None, answer="\ud800"), reply(101, reasoning=None, cost_usd=0.125)]
+
+
+def test_an_export_imported_is_the_same_store_and_again_it_changes_nothing(tmp_path: Path, run: Run) -> None:
+    first = filled(tmp_path / "first.sqlite", *odd_replies())
+    done = run("traces", "export", first, tmp_path / "first.parquet")
+    assert done.stdout == f"10 replies, in {tmp_path / 'first.parquet'}\n", done.stderr
+    done = run("traces", "import", tmp_path / "second.sqlite", tmp_path / "first.parquet")
+    assert done.stdout == "10 replies were new, 0 were there already, in 1 parts\n", done.stderr
+    done = run("traces", "import", tmp_path / "second.sqlite", tmp_path / "first.parquet")
+    assert done.stdout == "0 replies were new, 10 were there already, in 1 parts\n", done.stderr
+    assert replies_of(tmp_path / "second.sqlite") == sorted(odd_replies(), key=lambda kept: kept.key)
+    assert run("traces", "export", tmp_path / "second.sqlite", tmp_path / "second.parquet").returncode == 0
+    assert (tmp_path / "second.parquet").read_bytes() == (tmp_path / "first.parquet").read_bytes()
+
+
+def test_folders_of_parts_are_merged_and_what_is_there_stays(tmp_path: Path, run: Run) -> None:
+    store = filled(tmp_path / "s.sqlite", reply(1, answer="first"))
+    write_replies(tmp_path / "parts" / "x" / "1.parquet", [reply(1, answer="second"), reply(2)])
+    write_replies(tmp_path / "parts" / "2.parquet", [reply(2), reply(3)])
+    done = run("traces", "import", store, tmp_path / "parts")
+    assert done.stdout == "2 replies were new, 2 were there already, in 2 parts\n", done.stderr
+    assert {kept.key: kept.answer for kept in replies_of(store)}[reply(1).key] == "first"
+
+
+def test_a_recipe_stands_for_its_store(tmp_path: Path, run: Run, teacher: Start) -> None:
+    path = recipe(tmp_path, openai_teacher("a", teacher().url))
+    write_replies(tmp_path / "part.parquet", [reply(1)])
+    assert run("traces", "import", path, tmp_path / "part.parquet").returncode == 0
+    assert run("traces", "export", path, tmp_path / "out.parquet").stdout.startswith("1 replies")
+    assert replies_of(tmp_path / "store.sqlite") == [reply(1)]
+
+
+def not_merged(store: Path, *parts: Path) -> str:
+    """What a merge of parts, the last of which is bad, says; in this process, which is much faster than the command."""
+    with open_store(store) as opened, pytest.raises(UsageError) as error:
+        merge(opened, parts)
+    return str(error.value)
+
+
+def edited(source: Path, out: Path, **values: Any) -> Path:
+    """A part whose third row has these values."""
+    rows = pq.read_table(source).to_pylist()
+    rows[2] |= values
+    pq.write_table(pa.Table.from_pylist(rows, schema=REPLY_SCHEMA), out)
+    return out
+
+
+BAD_VALUES: dict[str, dict[str, Any]] = {
+    "a status that is none": {"status": "splendid"},
+    "a step that is none": {"step": "polish"},
+    "a key of another length": {"key": "00"},
+    "a key that is no hex": {"key": "z" * 32},
+    "no key": {"key": None},
+    "no status": {"status": None},
+    "no answer": {"answer": None},
+    "a latency that is no number": {"latency_s": math.nan},
+    "an escaped text that is no JSON": {"escaped": True},
+    "an escaped text that is no text": {"escaped": True, "reasoning": "[1]", "answer": "5", "error": '""'},
+}
+
+
+@pytest.mark.parametrize("values", BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_a_row_that_is_no_reply_is_named_and_what_came_before_its_part_is_kept(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    write_replies(tmp_path / "1.parquet", [reply(n) for n in range(5)])
+    write_replies(tmp_path / "good.parquet", [reply(n) for n in range(10, 15)])
+    bad = edited(tmp_path / "good.parquet", tmp_path / "2.parquet", **values)
+    said = not_merged(tmp_path / "s.sqlite", tmp_path / "1.parquet", bad)
+    assert "2.parquet, row 3: not a reply" in said
+    assert len(replies_of(tmp_path / "s.sqlite")) >= 5
+
+
+def unreadable(folder: Path, kind: str) -> Path:
+    """A file that is no part."""
+    path = folder / "2.parquet"
+    write_replies(path, [reply(n) for n in range(10, 15)])
+    table = pq.read_table(path)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif kind == "damaged":
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    elif kind == "text":
+        path.write_text('{"key": "x"}', encoding="utf-8")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "a column less":
+        pq.write_table(table.drop_columns(["status"]), path)
+    elif kind == "a column of another type":
+        pq.write_table(table.set_column(0, "key", pa.array([[1]] * 5)), path)
+    else:
+        pq.write_table(pa.table({"other": [1]}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["truncated", "damaged", "text", "empty", "a column less", "a column of another type", "another table"]
+)
+def test_a_file_that_is_no_part_is_named_and_what_came_before_it_is_kept(tmp_path: Path, kind: str) -> None:
+    write_replies(tmp_path / "1.parquet", [reply(n) for n in range(5)])
+    said = not_merged(tmp_path / "s.sqlite", tmp_path / "1.parquet", unreadable(tmp_path, kind))
+    assert "2.parquet cannot be read as a part" in said
+    assert "why: " in said
+    assert "1.parquet" not in said
+    assert replies_of(tmp_path / "s.sqlite") == sorted((reply(n) for n in range(5)), key=lambda kept: kept.key)
+
+
+def test_an_import_that_fails_half_way_says_where_and_keeps_what_came_before(tmp_path: Path, run: Run) -> None:
+    write_replies(tmp_path / "1.parquet", [reply(n) for n in range(5)])
+    bad = edited(tmp_path / "1.parquet", tmp_path / "2.parquet", status="splendid")
+    said = refused(run, "import", tmp_path / "s.sqlite", tmp_path / "1.parquet", bad)
+    assert "2.parquet, row 3: not a reply" in said
+    assert "splendid" in said
+    torn = unreadable(tmp_path, "truncated")
+    assert "2.parquet cannot be read as a part" in refused(run, "import", tmp_path / "s.sqlite", torn)
+    assert len(replies_of(tmp_path / "s.sqlite")) == 5
+
+
+def test_a_part_that_is_not_there_is_an_error_and_no_store_is_made_for_it(tmp_path: Path, run: Run) -> None:
+    assert "does not exist" in refused(run, "import", tmp_path / "s.sqlite", tmp_path / "1.parquet")
+    assert not (tmp_path / "s.sqlite").exists()
+
+
+def test_an_import_into_a_store_that_a_run_holds_is_refused(tmp_path: Path, run: Run) -> None:
+    write_replies(tmp_path / "1.parquet", [reply(1)])
+    with open_store(tmp_path / "s.sqlite"):
+        assert "is in use" in refused(run, "import", tmp_path / "s.sqlite", tmp_path / "1.parquet")
+        assert run("traces", "export", tmp_path / "s.sqlite", tmp_path / "out.parquet").returncode == 0
+
+
+def test_an_export_that_cannot_be_written_is_an_error(tmp_path: Path, run: Run) -> None:
+    store = filled(tmp_path / "s.sqlite", reply(1))
+    (tmp_path / "file").touch()
+    assert "cannot be written" in refused(run, "export", store, tmp_path)
+    assert "cannot be written" in refused(run, "export", store, tmp_path / "file" / "out.parquet")
+    assert "there is no store" in refused(run, "export", tmp_path / "none.sqlite", tmp_path / "out.parquet")
+
+
+def test_an_export_of_nothing_can_be_imported(tmp_path: Path, run: Run) -> None:
+    store = filled(tmp_path / "s.sqlite")
+    done = run("traces", "export", store, tmp_path / "out.parquet")
+    assert done.stdout == f"0 replies, in {tmp_path / 'out.parquet'}\n"
+    done = run("traces", "import", tmp_path / "other.sqlite", tmp_path / "out.parquet")
+    assert done.returncode == 0, done.stderr
+
+
+# retry
+
+
+def test_retry_puts_replies_aside_and_the_next_run_asks_exactly_those_again(
+    tmp_path: Path, run: Run, teacher: Start
+) -> None:
+    good, bad = teacher(), teacher(odd="cut_off")
+    path = recipe(tmp_path, *(openai_teacher(n, live.url) for n, live in (("a", bad), ("b", bad), ("c", good))))
+    shown(run, "generate", path)
+    assert (bad.server.calls, good.server.calls) == (12, 12)
+    done = run("traces", "retry", path, "--reason", "truncated", "--step", "efficient-1")
+    assert done.stdout == "0 × truncated will be asked for again\n", done.stderr
+    done = run("traces", "retry", path, "--reason", "truncated", "--reason", "rejected", "--teacher", "a")
+    assert done.stdout == "6 × truncated will be asked for again\n0 × rejected will be asked for again\n", done.stderr
+    aside = shown(run, "status", path)
+    assert aside["spent"]["calls"] == 24
+    assert [(line["teacher"], line["replies"]) for line in aside["lines"] if line["step"] == "full"] == [
+        ("a", 0),
+        ("b", 6),
+        ("c", 6),
+    ]
+    bad.server.script = Script()
+    told = shown(run, "generate", path)
+    assert (told["before"], told["replies"], told["left"]) == (18, 12, 0)
+    assert (bad.server.calls, good.server.calls) == (24, 12)  # six traces again and the rewrites of them
+    after = shown(run, "status", path)
+    assert after["spent"]["calls"] == 36
+    assert {line["teacher"]: line["failed"] for line in after["lines"] if line["step"] == "full"} == {
+        "a": {},
+        "b": {"truncated": 6},
+        "c": {},
+    }
+
+
+@pytest.mark.parametrize("reason", ["ok", "nonsense", "", "TRUNCATED"])
+def test_retry_of_what_is_no_fault_is_refused_with_what_is_allowed(tmp_path: Path, run: Run, reason: str) -> None:
+    store = filled(tmp_path / "s.sqlite", reply(1))
+    said = refused(run, "retry", store, "--reason", reason)
+    assert repr(reason) in said
+    assert f"use {ALLOWED}" in said
+    assert replies_of(store) == [reply(1)]
+
+
+def test_retry_of_several_reasons_of_which_one_is_nonsense_changes_nothing(tmp_path: Path, run: Run) -> None:
+    store = filled(tmp_path / "s.sqlite", reply(1, status=Status.TRUNCATED))
+    refused(run, "retry", store, "--reason", "truncated", "--reason", "nonsense")
+    assert len(replies_of(store)) == 1
+
+
+def test_retry_without_a_store_or_while_a_run_holds_it_is_refused(tmp_path: Path, run: Run) -> None:
+    store = tmp_path / "s.sqlite"
+    assert "there is no store" in refused(run, "retry", store, "--reason", "truncated")
+    assert not store.exists()
+    with open_store(store):
+        assert "is in use" in refused(run, "retry", store, "--reason", "truncated")
+
+
+@pytest.mark.parametrize("verb", ["status", "export", "import", "retry"])
+def test_what_is_no_store_is_refused(tmp_path: Path, run: Run, verb: str) -> None:
+    write_replies(tmp_path / "1.parquet", [reply(1)])
+    (tmp_path / "s.sqlite").write_text("no database at all, but long enough to be read as one" * 20, encoding="utf-8")
+    options: dict[str, list[str | Path]] = {
+        "status": [],
+        "export": [tmp_path / "o.parquet"],
+        "import": [tmp_path / "1.parquet"],
+        "retry": ["--reason", "rejected"],
+    }
+    assert "s.sqlite" in refused(run, verb, tmp_path / "s.sqlite", *options[verb])
