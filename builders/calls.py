@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from safety_reasoning.builders.prompts import Prompt, render
+from safety_reasoning.builders.prompts import Prompt, load_prompt, render
 from safety_reasoning.builders.recipe import Sampling
 from safety_reasoning.builders.samples import digest
+
+_AGAIN = "again"
+"""The prompt that is put after a call's own, to say what was wrong with the attempts before."""
 
 
 class Step(StrEnum):
@@ -21,8 +24,27 @@ class Step(StrEnum):
     """The full trace and the verdict beside it."""
     PREDICT = "predict"
     """A verdict by a teacher that is not told the gold label."""
-    EFFICIENT = "efficient-1"
-    """The full trace rewritten in one sentence."""
+    EFFICIENT_1 = "efficient-1"
+    """The full trace rewritten in one sentence; the others, in so many (paper, section 5.3)."""
+    EFFICIENT_2 = "efficient-2"
+    EFFICIENT_3 = "efficient-3"
+    EFFICIENT_4 = "efficient-4"
+    EFFICIENT_5 = "efficient-5"
+    EFFICIENT_6 = "efficient-6"
+    EFFICIENT_7 = "efficient-7"
+    EFFICIENT_8 = "efficient-8"
+    EFFICIENT_9 = "efficient-9"
+    EFFICIENT_10 = "efficient-10"
+
+    @classmethod
+    def efficient(cls, sentences: int) -> "Step":
+        """The rewrite in so many sentences, 1 to 10."""
+        return cls(f"efficient-{sentences}")
+
+    @property
+    def is_efficient(self) -> bool:
+        """Whether it is a rewrite."""
+        return self.startswith("efficient-")
 
 
 class Status(StrEnum):
@@ -56,6 +78,9 @@ class Call:
     sample_index: int = 0
     """Which of several replies to the same question this is; each is asked with a seed of its own."""
     attempt: int = 0
+    """0, and one more each time that the trace before was dropped."""
+    avoid: tuple[str, ...] = ()
+    """What was wrong with the attempts before, in words for the teacher; () where it is not told."""
     grammar: str = ""
     """GBNF that the answer is forced into; the embedded engine only."""
 
@@ -74,6 +99,7 @@ class Call:
                 self.sampling.shape,
                 self.sample_index,
                 self.attempt,
+                [load_prompt(_AGAIN).sha256, *self.avoid] if self.avoid else [],
                 self.grammar,
             ]
         )
@@ -94,11 +120,17 @@ class Call:
             sample_index=self.sample_index,
             attempt=self.attempt,
             model=self.model,
-            text=render(self.prompt, self.variables),
+            text=self._text(),
             head=self.prompt.head,
             sampling=self.sampling,
             grammar=self.grammar,
         )
+
+    def _text(self) -> str:
+        text = render(self.prompt, self.variables)
+        if not self.avoid:
+            return text
+        return f"{text}\n\n{render(load_prompt(_AGAIN), {'failures': '; '.join(self.avoid)})}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
-from safety_reasoning.builders.calls import Reply
+from safety_reasoning.builders.calls import Reply, Step
 from safety_reasoning.builders.store import Progressed, Store
 
 _GROUP = 64
@@ -25,6 +26,7 @@ class Committer:
         self._progress = progress
         self._told_s = 0.0
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._ended: dict[str, Counter[Step]] = {}
 
     async def put(self, reply: Reply) -> None:
         """Return when the reply is on disk."""
@@ -35,6 +37,10 @@ class Committer:
     async def put_all(self, replies: Sequence[Reply]) -> None:
         """Return when all of them are on disk."""
         await asyncio.gather(*(self.put(reply) for reply in replies))
+
+    def note(self, key: str, calls: Counter[Step]) -> None:
+        """A chain has ended; written with the next replies, or at the end."""
+        self._ended[key] = calls
 
     def end(self) -> None:
         """No more replies come; `run` ends when those that came are written."""
@@ -53,16 +59,20 @@ class Committer:
                 group = []
             replies = [reply for reply, _ in group]
             progress = self._progress() if self._is_time() or not more else None
-            await asyncio.to_thread(self._write, replies, progress)
+            ended, self._ended = self._ended, {}
+            await asyncio.to_thread(self._write, replies, progress, ended)
             if replies:
                 self._written(replies)
             for _, on_disk in group:
                 if not on_disk.done():  # it is, where its worker was cancelled
                     on_disk.set_result(None)
 
-    def _write(self, replies: Sequence[Reply], progress: list[Progressed] | None) -> None:
+    def _write(
+        self, replies: Sequence[Reply], progress: list[Progressed] | None, ended: Mapping[str, Counter[Step]]
+    ) -> None:
         if replies:
             self._store.append(replies)
+        self._store.note_finished(ended)
         if progress is not None:
             self._store.set_progress(progress)
 

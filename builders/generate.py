@@ -144,7 +144,7 @@ class _Run:
 
     async def _follow(self, sample: Sample, teacher: TeacherRecipe, engine: Teacher, committer: Committer) -> None:
         """Ask a sample's calls one after another, as far as they can be answered."""
-        paused = resume(sample, teacher, self.recipe.release.verdict, self.store)
+        paused = resume(sample, teacher, self.recipe, self.store)
         while paused.call is not None:
             if paused.is_extra:
                 self.ledger.plan(teacher.name, Counter([paused.call.step]))
@@ -156,6 +156,7 @@ class _Run:
             self.ledger.plan(teacher.name, extra)
             self.ledger.found(teacher.name, found)
         self.ledger.drop(teacher.name, paused.expected)
+        committer.note(self.survey.note_key(sample, teacher), paused.passed)
 
     async def _asked(
         self, request: Request, teacher: TeacherRecipe, engine: Teacher, committer: Committer
@@ -237,7 +238,7 @@ class _Run:
         for _ in self.survey.count((teacher,)):
             pass
         for sample in islice(self.survey.lacking(teacher), self.brakes.room()):
-            paused = resume(sample, teacher, self.recipe.release.verdict, self.store)
+            paused = resume(sample, teacher, self.recipe, self.store)
             if paused.call is not None:
                 self.ledger.line(teacher.name, paused.call.step).in_flight += 1
                 yield paused.call.request(paused.key)

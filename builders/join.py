@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.calls import Status
 from safety_reasoning.builders.left_out import LeftOut, Reason, left_out_sample
+from safety_reasoning.builders.plan import inputs
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.store import Store
-from safety_reasoning.builders.verdicts import mismatch, strip_think
+from safety_reasoning.builders.verdicts import mismatch
 from safety_reasoning.errors import UsageError
-from safety_reasoning.filters.apply import reasons
+from safety_reasoning.filters.quality import quality
+from safety_reasoning.filters.trace import Trace, TraceStep
 
 FULL, EFFICIENT = "full", "efficient"
 
@@ -48,7 +50,7 @@ def rejoin(recipe: Recipe, records: Iterable[Record]) -> Joined:
     teachers = sorted({name for record in found for name in record.traces})
     _check_rule(recipe.release.keep, teachers)
     for record in found:
-        traces = {name: _filtered(name, record.traces.get(name), joined) for name in teachers}
+        traces = {name: _filtered(record, name, recipe, joined) for name in teachers}
         _keep(Record(sample=record.sample, traces=traces), recipe.release.keep, joined)
     return joined
 
@@ -64,45 +66,45 @@ def _check_rule(rule: str, teachers: Sequence[str]) -> None:
 def _teacher_traces(
     sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store, joined: Joined
 ) -> TeacherTraces:
-    answers = resume(sample, teacher, recipe.release.verdict, store).answers
+    answers = resume(sample, teacher, recipe, store).answers
     if answers is None:
         raise UsageError(
             "the store lacks replies that the recipe needs",
             why="not every call was answered yet",
             fix="run `safety-reasoning build` with this recipe first",
         )
-    full, judged, short = answers.full, answers.judged, answers.efficient
-    efficient = None if short is None else " ".join(short.answer.split())
-    traces = TeacherTraces(
-        full=_text(full, full.reasoning, teacher.name, FULL, joined),
-        efficient=None if short is None else _text(short, efficient, teacher.name, EFFICIENT, joined),
-        mismatch=mismatch(sample, judged.answer) if judged.status is Status.OK else None,
+    full, efficient, verdict = answers.full, answers.efficient, answers.verdict
+    return TeacherTraces(
+        full=_released(full.trace, full.drops, teacher.name, FULL, joined),
+        efficient=None
+        if efficient is None
+        else _released(efficient.trace, efficient.drops, teacher.name, EFFICIENT, joined),
+        mismatch=mismatch(sample, verdict.answer) if verdict.status is Status.OK else None,
     )
-    return _filtered(teacher.name, traces, joined)
 
 
-def _text(reply: Reply, text: str | None, teacher: str, step: str, joined: Joined) -> str | None:
-    if reply.status is Status.OK and text is not None:
-        return strip_think(text)
-    joined.dropped[teacher, step, reply.status] += 1
-    return None
+def _released(trace: str | None, drops: Sequence[str], teacher: str, step: str, joined: Joined) -> str | None:
+    joined.dropped.update((teacher, step, reason) for reason in drops[:1])
+    return None if drops else trace
 
 
-def _filtered(teacher: str, traces: TeacherTraces | None, joined: Joined) -> TeacherTraces:
-    """The traces that pass every filter; an efficient one goes with its full one."""
+def _filtered(record: Record, teacher: str, recipe: Recipe, joined: Joined) -> TeacherTraces:
+    """The published traces that pass every filter; an efficient one goes with its full one."""
+    traces = record.traces.get(teacher)
     if traces is None:
         return TeacherTraces(full=None, efficient=None, mismatch=None)
-    full = _passed(traces.full, teacher, FULL, joined)
-    efficient = _passed(traces.efficient, teacher, EFFICIENT, joined) if full is not None else None
+    full = _passed(record.sample, traces.full, "full", teacher, recipe, joined)
+    efficient = _passed(record.sample, traces.efficient, "efficient", teacher, recipe, joined) if full else None
     return TeacherTraces(full=full, efficient=efficient, mismatch=traces.mismatch)
 
 
-def _passed(trace: str | None, teacher: str, step: str, joined: Joined) -> str | None:
-    if trace is None:
+def _passed(
+    sample: Sample, text: str | None, step: TraceStep, teacher: str, recipe: Recipe, joined: Joined
+) -> str | None:
+    if text is None:
         return None
-    found = reasons(trace)
-    joined.dropped.update((teacher, step, reason) for reason in found[:1])
-    return None if found else trace
+    trace = Trace(text=text, answer="", task=sample.task, step=step, inputs=inputs(sample), template="")
+    return _released(text, quality(trace, recipe.filters), teacher, step, joined)
 
 
 def _keep(record: Record, rule: str, joined: Joined) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from safety_reasoning.builders.calls import Step
 from safety_reasoning.builders.join import Joined
 from safety_reasoning.builders.left_out import LeftOut
-from safety_reasoning.builders.plan import ONE_SENTENCE
+from safety_reasoning.builders.plan import sentence_budget
 from safety_reasoning.builders.prompts import load_prompt
 from safety_reasoning.builders.recipe import Recipe, SourceRecipe, TeacherRecipe
 from safety_reasoning.builders.sources.load import Loaded
@@ -48,6 +48,8 @@ def make_manifest(
         "sources": _sources(recipe, loaded),
         "absent_files": sorted(loaded.absent),
         "teachers": [_teacher(t, recipe) for t in sorted(recipe.teachers, key=lambda t: t.name)],
+        "filters": recipe.filters.model_dump(mode="json"),
+        "regenerate": recipe.regenerate.model_dump(mode="json"),
         "configs": {task.value: config for task, config in configs.items()},
         "dropped_traces": [
             {"teacher": teacher, "step": step, "reason": str(reason), "traces": count}
@@ -88,7 +90,7 @@ def _origin(source: SourceRecipe) -> str:
 
 
 def _teacher(teacher: TeacherRecipe, recipe: Recipe) -> Manifest:
-    steps = {Step.FULL: teacher.full, Step.EFFICIENT: teacher.efficient}
+    steps = {Step.FULL: teacher.full, Step.efficient(recipe.release.sentences): teacher.efficient}
     if recipe.release.verdict == "blind":
         steps[Step.PREDICT] = teacher.predict
     kinds = sorted({source.kind for source in recipe.sources})
@@ -96,11 +98,12 @@ def _teacher(teacher: TeacherRecipe, recipe: Recipe) -> Manifest:
         "name": teacher.name,
         "engine": teacher.engine,
         "model": teacher.model or MODEL,
+        "samples": teacher.samples,
         "steps": {
             step.value: {
                 "sampling": sampling.model_dump(mode="json"),
                 "prompts": _prompts(step, kinds),
-                "budget": ONE_SENTENCE if step is Step.EFFICIENT else None,
+                "budget": sentence_budget(recipe.release.sentences) if step.is_efficient else None,
             }
             for step, sampling in steps.items()
         },
@@ -108,7 +111,7 @@ def _teacher(teacher: TeacherRecipe, recipe: Recipe) -> Manifest:
 
 
 def _prompts(step: Step, kinds: Sequence[str]) -> list[Manifest]:
-    names = ["efficient"] if step is Step.EFFICIENT else sorted({_PROMPTS[kind, step] for kind in kinds})
+    names = ["efficient"] if step.is_efficient else sorted({_PROMPTS[kind, step] for kind in kinds})
     prompts = [load_prompt(name) for name in names]
     return [{"name": p.name, "version": p.version, "sha256": p.sha256} for p in prompts]
 

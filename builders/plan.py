@@ -4,48 +4,80 @@
 join with the store alone, so both come to the same answers.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.prompts import load_prompt
-from safety_reasoning.builders.recipe import Sampling, TeacherRecipe, VerdictSource
+from safety_reasoning.builders.recipe import Recipe, Sampling, TeacherRecipe
+from safety_reasoning.builders.regenerate import AGAIN, again
 from safety_reasoning.builders.samples import ContentSafetySample, Sample, TopicControlSample
 from safety_reasoning.builders.teachers.embedded import MODEL, grammar_for
-from safety_reasoning.builders.verdicts import mismatch
-from safety_reasoning.filters.apply import reasons
+from safety_reasoning.builders.verdicts import mismatch, strip_think
+from safety_reasoning.filters.quality import quality
+from safety_reasoning.filters.reasons import Drop
+from safety_reasoning.filters.sentences import count_sentences
+from safety_reasoning.filters.trace import Trace
 
-ONE_SENTENCE = "one sentence of at most 30 words"
-"""The budget of an efficient trace as the teacher reads it; the paper's one-sentence traces have about 15."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A reply, the trace in it, and why that is not released."""
+
+    reply: Reply
+    trace: str | None
+    """Without the tags around it; None where the reply has none."""
+    drops: tuple[str, ...]
+    """Reasons of the filters (`Drop`), or the reply's status; () for a trace that is released."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """What a teacher's replies to a sample come to."""
 
-    full: Reply
-    judged: Reply
+    full: Judged
+    verdict: Reply
     """The reply whose verdict counts: the full one, or the blind prediction."""
-    efficient: Reply | None
+    efficient: Judged | None
     """None where there is no full trace to shorten."""
 
 
 Chain = Generator[Call, Reply, Answers]
 """Yields the next call, is sent its reply, returns the answers."""
+_Judge = Callable[[Reply], Judged]
 
 
-def chain(sample: Sample, teacher: TeacherRecipe, verdict: VerdictSource) -> Chain:
+def chain(sample: Sample, teacher: TeacherRecipe, recipe: Recipe) -> Chain:
     """Every call that the sample needs of the teacher."""
+    attempts = recipe.regenerate.attempts
     fulls = []
     for index in range(teacher.samples):
-        fulls.append((yield from _answered(full_call(sample, teacher, index))))
+        first = full_call(sample, teacher, index)
+        fulls.append((yield from _until_kept(first, attempts, lambda reply: judge_full(sample, reply, recipe))))
     full = best(sample, fulls)
-    judged = full
-    if verdict == "blind":
-        judged = yield from _answered(predict_call(sample, teacher))
-    rewrite = efficient_call(sample, teacher, full)
-    efficient = None if rewrite is None else (yield from _answered(rewrite))
-    return Answers(full=full, judged=judged, efficient=efficient)
+    verdict = full.reply
+    if recipe.release.verdict == "blind":
+        verdict = yield from _answered(predict_call(sample, teacher))
+    efficient = None
+    if not full.drops:
+        rewrite = efficient_call(sample, teacher, full.reply, recipe.release.sentences)
+        efficient = yield from _until_kept(
+            rewrite, attempts, lambda reply: judge_efficient(sample, reply, full.reply, recipe)
+        )
+    return Answers(full=full, verdict=verdict, efficient=efficient)
+
+
+def _until_kept(first: Call, attempts: int, judge: _Judge) -> Generator[Call, Reply, Judged]:
+    """The first attempt whose trace is kept, else the last one."""
+    failures: dict[str, None] = {}  # each once, in the order in which they came
+    attempt = 0
+    while True:
+        judged = judge((yield from _answered(again(first, attempt, list(failures)))))
+        hopeless = judged.reply.status is not Status.OK and judged.reply.status not in AGAIN
+        if not judged.drops or hopeless or attempt == attempts:
+            return judged
+        failures |= dict.fromkeys(judged.drops)
+        attempt += 1
 
 
 def _answered(call: Call) -> Generator[Call, Reply, Reply]:
@@ -55,50 +87,83 @@ def _answered(call: Call) -> Generator[Call, Reply, Reply]:
     return reply if longer is None else (yield longer)
 
 
-def steps(teacher: TeacherRecipe, verdict: VerdictSource) -> list[Step]:
-    """The steps of a chain in which every trace can be used and none is truncated."""
-    blind = [Step.PREDICT] if verdict == "blind" else []
-    return [Step.FULL] * teacher.samples + blind + [Step.EFFICIENT]
+def steps(teacher: TeacherRecipe, recipe: Recipe) -> list[Step]:
+    """The steps of a chain in which every trace is kept at the first attempt and none is truncated."""
+    blind = [Step.PREDICT] if recipe.release.verdict == "blind" else []
+    return [Step.FULL] * teacher.samples + blind + [Step.efficient(recipe.release.sentences)]
 
 
-def closing_keys(sample: Sample, teacher: TeacherRecipe, verdict: VerdictSource) -> tuple[str, ...]:
-    """Keys that, all in the store and none truncated, prove a chain finished without a text being read; () for none.
-
-    Most chains end so, and a rerun of a finished store decompresses next to nothing.
-    """
-    if teacher.samples > 1:
-        return ()
-    full = full_call(sample, teacher).key
-    blind = (predict_call(sample, teacher).key,) if verdict == "blind" else ()
-    return (full, *blind, shorten(sample, teacher, full, "").key)
-
-
-def best(sample: Sample, replies: Sequence[Reply]) -> Reply:
-    """The reply to release: the first that is usable and agrees with the label, else the first usable, else the first.
+def best(sample: Sample, fulls: Sequence[Judged]) -> Judged:
+    """The trace to release: the first that is kept and agrees with the label, else the first kept, else the first.
 
     The order is that of the sample index, so it does not depend on which reply came first.
     """
-    if len(replies) == 1:
-        return replies[0]
-    usable = [reply for reply in replies if is_usable(reply)]
-    agreeing = (reply for reply in usable if mismatch(sample, reply.answer) is False)
-    return next(agreeing, usable[0] if usable else replies[0])
+    if len(fulls) == 1:
+        return fulls[0]
+    kept = [full for full in fulls if not full.drops]
+    agreeing = (full for full in kept if mismatch(sample, full.reply.answer) is False)
+    return next(agreeing, kept[0] if kept else fulls[0])
 
 
-def is_usable(reply: Reply) -> bool:
-    """Whether the reply's full trace would be released."""
-    return reply.status is Status.OK and reply.reasoning is not None and not reasons(reply.reasoning)
+def judge_full(sample: Sample, reply: Reply, recipe: Recipe) -> Judged:
+    """The full trace of a reply under the recipe's filters."""
+    trace = None if reply.reasoning is None else strip_think(reply.reasoning)
+    if reply.status is not Status.OK or trace is None:
+        return Judged(reply=reply, trace=None, drops=(reply.status,))
+    read = Trace(
+        text=trace,
+        answer=reply.answer,
+        task=sample.task,
+        step="full",
+        finish_reason=reply.finish_reason,
+        inputs=inputs(sample),
+        template=load_prompt(full_prompt(sample)).fixed,
+    )
+    return Judged(reply=reply, trace=trace, drops=quality(read, recipe.filters))
+
+
+def judge_efficient(sample: Sample, reply: Reply, full: Reply, recipe: Recipe) -> Judged:
+    """The efficient trace of a reply, the whole of its answer, under the recipe's filters and its budget."""
+    if reply.status is not Status.OK:
+        return Judged(reply=reply, trace=None, drops=(reply.status,))
+    trace = strip_think(" ".join(reply.answer.split()))
+    read = Trace(
+        text=trace,
+        answer=full.answer,
+        task=sample.task,
+        step="efficient",
+        finish_reason=reply.finish_reason,
+        inputs=inputs(sample),
+        template=load_prompt("efficient").fixed,
+    )
+    return Judged(reply=reply, trace=trace, drops=(*quality(read, recipe.filters), *_over_budget(trace, recipe)))
+
+
+def _over_budget(trace: str, recipe: Recipe) -> tuple[Drop, ...]:
+    if Drop.OVER_BUDGET in recipe.filters.off or count_sentences(trace) <= recipe.release.sentences:
+        return ()
+    return (Drop.OVER_BUDGET,)
+
+
+def inputs(sample: Sample) -> tuple[str, ...]:
+    """What a teacher reads of a sample."""
+    if isinstance(sample, ContentSafetySample):
+        return (sample.prompt, sample.response or "")
+    return (sample.system_instruction, *(turn.content for turn in sample.history), sample.message)
+
+
+def full_prompt(sample: Sample) -> str:
+    """The name of the prompt that asks for the sample's full trace."""
+    return f"generate_{sample.taxonomy}" if isinstance(sample, ContentSafetySample) else "generate_topic"
 
 
 def full_call(sample: Sample, teacher: TeacherRecipe, sample_index: int = 0) -> Call:
     """Ask for the trace and the verdict beside it, the gold label told (paper, section 4.1)."""
     if isinstance(sample, ContentSafetySample):
-        prompt = f"generate_{sample.taxonomy}"
         variables = _interaction(sample) | _harm_labels(sample)
     else:
-        prompt = "generate_topic"
         variables = _dialogue(sample) | {"topic_label": sample.topic}
-    return _call(Step.FULL, sample, teacher, prompt, variables, sample_index=sample_index)
+    return _call(Step.FULL, sample, teacher, full_prompt(sample), variables, sample_index=sample_index)
 
 
 def predict_call(sample: Sample, teacher: TeacherRecipe, sample_index: int = 0) -> Call:
@@ -116,20 +181,22 @@ def inference_prompt(sample: Sample, *, reasoning: bool) -> tuple[str, dict[str,
     return f"classify_topic{suffix}", _dialogue(sample)
 
 
-def efficient_call(sample: Sample, teacher: TeacherRecipe, full: Reply) -> Call | None:
-    """Ask to shorten the full trace (paper, section 5.3); None where there is none that would be released."""
-    return shorten(sample, teacher, full.key, full.reasoning or "") if is_usable(full) else None
+def efficient_call(sample: Sample, teacher: TeacherRecipe, full: Reply, sentences: int) -> Call:
+    """Ask to shorten a full trace to a budget (paper, section 5.3); the key follows from the reply's, not its text."""
+    variables = {"budget": sentence_budget(sentences), "trace": full.reasoning or ""}
+    return _call(Step.efficient(sentences), sample, teacher, "efficient", variables, parent_key=full.key)
 
 
-def shorten(sample: Sample, teacher: TeacherRecipe, full_key: str, trace: str) -> Call:
-    """The call that asks to shorten a trace; its key follows from `full_key`, whatever the trace says."""
-    variables = {"budget": ONE_SENTENCE, "trace": trace}
-    return _call(Step.EFFICIENT, sample, teacher, "efficient", variables, parent_key=full_key)
+def sentence_budget(sentences: int) -> str:
+    """A budget as the teacher reads it; the paper's one-sentence traces have about 15 words."""
+    return "one sentence of at most 30 words" if sentences == 1 else f"at most {sentences} sentences"
 
 
 def sampling_for(teacher: TeacherRecipe, step: Step) -> Sampling:
     """How the teacher is asked for a step."""
-    return {Step.FULL: teacher.full, Step.PREDICT: teacher.predict, Step.EFFICIENT: teacher.efficient}[step]
+    if step.is_efficient:
+        return teacher.efficient
+    return teacher.predict if step is Step.PREDICT else teacher.full
 
 
 def _call(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from safety_reasoning.builders.sources.selection import Selection
 from safety_reasoning.errors import UsageError
+from safety_reasoning.filters.limits import Limits
 from safety_reasoning.schemas.columns import TEACHER, Naming
 
 VerdictSource = Literal["with_trace", "blind"]
@@ -71,7 +72,11 @@ class Sampling(_Section):
 
     def longer(self) -> "Sampling":
         """The sampling of a truncated reply's second call."""
-        return Sampling(**self.model_dump() | {"max_tokens": self.retry_max_tokens, "retry_max_tokens": None})
+        return self.changed(max_tokens=self.retry_max_tokens, retry_max_tokens=None)
+
+    def changed(self, **fields: Any) -> "Sampling":
+        """The same with other fields; made anew, since a copy would keep the cached `shape`."""
+        return Sampling(**self.model_dump() | fields)
 
 
 class Price(_Section):
@@ -185,6 +190,8 @@ class ReleaseRecipe(_Section):
     keep: str = "any"
     """Which samples are kept by verdict: any, majority or all of the teachers agree with the gold label, or
     the teacher of that name does."""
+    sentences: int = Field(default=1, ge=1, le=10)
+    """The budget of an efficient trace."""
     verdict: VerdictSource = "with_trace"
     """with_trace: the verdict given beside the full trace, by a teacher that was told the gold label.
     blind: a further call with the inference prompt, which does not tell it."""
@@ -194,6 +201,14 @@ class ReleaseRecipe(_Section):
     """The Hub repository that the card's examples name; '' where none is decided."""
     language: tuple[str, ...] = ("en",)
     """Language codes for the card."""
+
+
+class Regenerate(_Section):
+    """What happens to a trace that the filters drop (paper, section 4.1)."""
+
+    attempts: int = Field(default=3, ge=0, le=9)
+    """Times that it is asked for again: first with another seed, then with another temperature, then told what was
+    wrong. 0: it stays dropped."""
 
 
 class Budget(_Section):
@@ -218,6 +233,9 @@ class Recipe(_Section):
     sources: tuple[SourceRecipe, ...] = Field(min_length=1)
     teachers: tuple[TeacherRecipe, ...] = ()
     budget: Budget = Budget()
+    filters: Limits = Limits()
+    """Where the filters of trace quality draw their lines (filters/limits.py)."""
+    regenerate: Regenerate = Regenerate()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

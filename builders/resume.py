@@ -1,11 +1,11 @@
 """Resume: a sample's chain of calls, followed through the store as far as there are replies."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from safety_reasoning.builders.calls import Call, Reply, Status, Step
-from safety_reasoning.builders.plan import Answers, Chain, chain, closing_keys, steps
-from safety_reasoning.builders.recipe import TeacherRecipe, VerdictSource
+from safety_reasoning.builders.calls import Call, Reply, Step
+from safety_reasoning.builders.plan import Answers, Chain, chain, steps
+from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.store import Store
 
@@ -20,8 +20,10 @@ class Paused:
     key: str
     """Of that call."""
     expected: Counter[Step]
-    """Calls that are still to come if every trace can be used and none is truncated; `call` is among them, or
-    comes in addition (see `is_extra`)."""
+    """Calls that are still to come if every trace is kept and none is truncated; `call` is among them, or comes in
+    addition (see `is_extra`)."""
+    passed: Counter[Step] = field(default_factory=Counter)
+    """Calls that had a reply."""
     answers: Answers | None = None
     """At the end."""
 
@@ -34,6 +36,7 @@ class Paused:
         """Take the reply to `call`."""
         if self.call is None:
             raise ValueError("the chain has ended")
+        self.passed[self.call.step] += 1
         self.expected[self.call.step] -= bool(self.expected[self.call.step])
         try:
             self.call = self.chain.send(reply)
@@ -53,26 +56,15 @@ class Paused:
         return found, extra
 
 
-def begin(sample: Sample, teacher: TeacherRecipe, verdict: VerdictSource) -> Paused:
+def begin(sample: Sample, teacher: TeacherRecipe, recipe: Recipe) -> Paused:
     """The chain at its first call, whatever the store holds."""
-    calls = chain(sample, teacher, verdict)
+    calls = chain(sample, teacher, recipe)
     first = next(calls)
-    return Paused(calls, first, first.key, Counter(steps(teacher, verdict)))
+    return Paused(calls, first, first.key, Counter(steps(teacher, recipe)))
 
 
-def resume(sample: Sample, teacher: TeacherRecipe, verdict: VerdictSource, store: Store) -> Paused:
+def resume(sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store) -> Paused:
     """The chain at its first call that the store has no reply to."""
-    paused = begin(sample, teacher, verdict)
+    paused = begin(sample, teacher, recipe)
     paused.skip(store)
     return paused
-
-
-def is_finished(sample: Sample, teacher: TeacherRecipe, verdict: VerdictSource, store: Store) -> bool | None:
-    """Whether the store holds all of a chain without trouble (True) or none of it (False).
-
-    None where only a look at the replies can tell (`resume`).
-    """
-    statuses = [store.status(key) for key in closing_keys(sample, teacher, verdict)]
-    if not any(statuses):
-        return False if statuses else None
-    return True if all(statuses) and Status.TRUNCATED not in statuses else None

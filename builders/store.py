@@ -8,7 +8,8 @@ memory between processes); a lock keeps a second run away from it, while anybody
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from safety_reasoning.builders.calls import Reply, Status, Step
 from safety_reasoning.errors import UsageError
 
 _APPLICATION_ID = 0x53524541  # "SREA": tells our file from any other SQLite file
-_FORMAT = 2
+_FORMAT = 3
 _COLUMNS = (
     "key, sample_key, teacher, step, sample_index, attempt, status, finish_reason, model,"
     " prompt_tokens, completion_tokens, latency_s, cost_usd, body"
@@ -66,6 +67,7 @@ CREATE TRIGGER uncounted AFTER DELETE ON replies BEGIN
     cost_usd = cost_usd - coalesce(old.cost_usd, 0)
   WHERE teacher = old.teacher AND step = old.step AND status = old.status;
 END;
+CREATE TABLE finished (key BLOB PRIMARY KEY, calls TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE progress (
   teacher TEXT NOT NULL, step TEXT NOT NULL, total INTEGER NOT NULL, before INTEGER NOT NULL,
   done INTEGER NOT NULL, in_flight INTEGER NOT NULL, started_at REAL NOT NULL, updated_at REAL NOT NULL,
@@ -149,7 +151,21 @@ class Store:
                 f"INSERT INTO retired ({_COLUMNS}) SELECT {_COLUMNS} FROM replies WHERE {which}",  # noqa: S608
                 values,
             )
+            db.execute("DELETE FROM finished")
             return db.execute(f"DELETE FROM replies WHERE {which}", values).rowcount  # noqa: S608 - constants
+
+    def note_finished(self, chains: Mapping[str, Counter[Step]]) -> None:
+        """Note that these chains have ended, and how many calls of each step they had (`builders.finished`)."""
+        rows = [(bytes.fromhex(key), json.dumps(calls)) for key, calls in chains.items()]
+        if rows:
+            with self._writing() as db:
+                db.executemany("INSERT INTO finished VALUES (?, ?) ON CONFLICT DO NOTHING", rows)
+
+    def finished(self, key: str) -> Counter[Step] | None:
+        """The calls of a chain that has ended, by step; None where that is not noted."""
+        with self._reading():
+            row = self._db.execute("SELECT calls FROM finished WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+            return None if row is None else Counter({Step(step): n for step, n in json.loads(row[0]).items()})
 
     def set_progress(self, lines: Iterable[Progressed]) -> None:
         """Replace what is known of the latest run."""
@@ -182,12 +198,6 @@ class Store:
         with self._reading():
             row = self._db.execute(f"{_SELECT} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
             return None if row is None else self._reply(row)
-
-    def status(self, key: str) -> str | None:
-        """How a call ended, without its texts being read; None where it has no reply."""
-        with self._reading():
-            row = self._db.execute("SELECT status FROM replies WHERE key = ?", (bytes.fromhex(key),)).fetchone()
-            return None if row is None else str(row[0])
 
     def __contains__(self, key: str) -> bool:
         with self._reading():

@@ -3,25 +3,29 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from safety_reasoning.builders.calls import Step
+from safety_reasoning.builders.finished import note_key, policy
 from safety_reasoning.builders.ledger import Ledger
-from safety_reasoning.builders.plan import steps
-from safety_reasoning.builders.recipe import Recipe, TeacherRecipe, VerdictSource
-from safety_reasoning.builders.resume import begin, is_finished
+from safety_reasoning.builders.plan import full_call, steps
+from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.resume import begin
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.spool import Spool
 from safety_reasoning.builders.store import Store
 
 _PAUSE = 1000
-"""Samples between two moments at which a signal is heard."""
+"""Samples between two moments at which a signal is heard, and notes of finished chains are written."""
 
 
 class Survey:
     """The ledger's totals, and which samples lack a reply."""
 
     def __init__(self, recipe: Recipe, samples: Spool, store: Store, ledger: Ledger) -> None:
-        self._verdict: VerdictSource = recipe.release.verdict
+        self._recipe = recipe
         self._samples, self._store, self._ledger = samples, store, ledger
         self._pending = {teacher.name: bytearray(len(samples)) for teacher in recipe.teachers}
+        self._policies = {teacher.name: policy(teacher, recipe) for teacher in recipe.teachers}
+        self._notes: dict[str, Counter[Step]] = {}
 
     def lacks(self, teacher: TeacherRecipe) -> int:
         """Samples whose chain lacks a reply of the teacher."""
@@ -33,6 +37,10 @@ class Survey:
             if lacks:
                 yield sample
 
+    def note_key(self, sample: Sample, teacher: TeacherRecipe) -> str:
+        """Under which the end of the sample's chain is noted."""
+        return note_key(self._policies[teacher.name], full_call(sample, teacher))
+
     def count(self, teachers: tuple[TeacherRecipe, ...]) -> Iterator[None]:
         """Count these teachers' calls from the beginning, yielding now and then."""
         for teacher in teachers:
@@ -41,21 +49,28 @@ class Survey:
             for teacher in teachers:
                 self._pending[teacher.name][number] = self._count(sample, teacher)
             if number % _PAUSE == 0:
+                self._write_notes()
                 yield
+        self._write_notes()
 
     def _count(self, sample: Sample, teacher: TeacherRecipe) -> bool:
         """Whether the chain lacks a reply; its calls go into the ledger."""
-        planned = Counter(steps(teacher, self._verdict))
-        self._ledger.plan(teacher.name, planned)
-        finished = is_finished(sample, teacher, self._verdict, self._store)
-        if finished is not None:
-            if finished:
-                self._ledger.found(teacher.name, planned)
-            return not finished
-        paused = begin(sample, teacher, self._verdict)
+        key = self.note_key(sample, teacher)
+        noted = self._store.finished(key)
+        if noted is not None:
+            self._ledger.plan(teacher.name, noted)
+            self._ledger.found(teacher.name, noted)
+            return False
+        self._ledger.plan(teacher.name, Counter(steps(teacher, self._recipe)))
+        paused = begin(sample, teacher, self._recipe)
         found, extra = paused.skip(self._store)
         self._ledger.plan(teacher.name, extra)
         self._ledger.found(teacher.name, found)
         if paused.call is None:
             self._ledger.drop(teacher.name, paused.expected)
+            self._notes[key] = paused.passed
         return paused.call is not None
+
+    def _write_notes(self) -> None:
+        self._store.note_finished(self._notes)
+        self._notes = {}

@@ -150,12 +150,15 @@ def write_recipe(
     *,
     sources: list[dict[str, Any]],
     teachers: list[dict[str, Any]],
+    regenerate: int = 0,
+    filters: dict[str, Any] | None = None,
     **release: Any,
 ) -> Path:
-    """A recipe whose release and store lie beside it."""
+    """A recipe whose release and store lie beside it; a trace that is dropped is asked again `regenerate` times."""
     parts = [_section("[release]", {"name": "Test", "out": "release", "store": "store.sqlite"} | release)]
     parts += [_section("[[sources]]", source) for source in sources]
     parts += [_section("[[teachers]]", teacher) for teacher in teachers]
+    parts += [_section("[regenerate]", {"attempts": regenerate}), _section("[filters]", filters or {})]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts), encoding="utf-8")
     return path

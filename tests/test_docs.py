@@ -87,3 +87,13 @@ def test_the_recipe_of_a_republication_in_the_docs_is_one(tmp_path: Path) -> Non
     path = tmp_path / "recipe.toml"
     path.write_text(blocks("toml", docs)[1], encoding="utf-8")
     assert load_recipe(path).sources[0].kind == "published"
+
+
+def test_the_readme_shows_what_the_filters_do_on_the_golden_set() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "golden_filters.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    claims = {claim["name"]: claim["value"] for claim in json.loads(done.stdout.splitlines()[-1])["claims"]}
+    shown = regex.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| (\d\.\d\d) \| (\d\.\d\d) \|$", README)
+    assert len(shown) == len(claims) / 2
+    for mode, precision, recall in shown:
+        assert (precision, recall) == (f"{claims[f'precision of {mode}']:.2f}", f"{claims[f'recall of {mode}']:.2f}")

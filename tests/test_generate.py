@@ -40,6 +40,7 @@ from tests.conftest import (
 
 Start = Callable[..., LiveTeacher]
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
+WHY = "It asks about an ordinary thing, and nobody is harmed by it."
 DEAD = "http://127.0.0.1:9/v1"
 
 
@@ -243,7 +244,7 @@ def test_a_truncated_reply_is_asked_once_more_and_the_longer_one_released(tmp_pa
         assert (again.all().before, again.all().left) == (12, 0)
     build_here(path, ask=False)
     for record in json_lines(tmp_path / "release" / "aegis_v2_efficient_reasoning.jsonl"):
-        assert record["safety_reasoning_a"].startswith("The request was weighed")
+        assert record["safety_reasoning_a"].endswith(".")
         assert record["efficient_safety_reasoning_trace_a"] == "The stated rules settle it."
         assert record["prediction_gt_mismatch_a"] is False
 
@@ -283,7 +284,7 @@ def test_a_longer_limit_that_is_added_later_is_asked_for_the_truncated_replies_a
         with view_store(tmp_path / "store.sqlite") as store:
             loaded = load_recipe(path)
             for sample in load_sources(loaded.sources).samples:
-                assert resume(sample, loaded.teachers[0], "blind", store).answers is not None
+                assert resume(sample, loaded.teachers[0], loaded, store).answers is not None
 
 
 def test_stopped_between_a_truncated_reply_and_the_longer_one_it_goes_on(tmp_path: Path) -> None:
@@ -482,7 +483,7 @@ class Batch:
 
     def reply(self, request: Request) -> Reply:
         status = Status.TRUNCATED if request.sampling.max_tokens < 100 else Status.OK
-        return request.reply(status, reasoning="Because.", answer="Prompt harm: unharmful\n\nResponse harm: None")
+        return request.reply(status, reasoning=WHY, answer="Prompt harm: unharmful\n\nResponse harm: None")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -503,7 +504,7 @@ def of(step: Step, index: int = 0) -> Callable[[Reply], bool]:
 
 GAPS: dict[str, tuple[dict[str, Any], Callable[[Reply], bool]]] = {
     "nothing": ({}, lambda reply: True),
-    "the rewrite": ({}, of(Step.EFFICIENT)),
+    "the rewrite": ({}, of(Step.EFFICIENT_1)),
     "the full trace, but not its rewrite": ({}, of(Step.FULL)),
     "the full trace, but not the prediction": ({"verdict": "blind"}, of(Step.FULL)),
     "the prediction": ({"verdict": "blind"}, of(Step.PREDICT)),

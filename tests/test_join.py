@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.join import Joined, join, kept_by, rejoin
-from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
+from safety_reasoning.builders.plan import efficient_call, full_call, judge_full, predict_call
 from safety_reasoning.builders.recipe import Recipe
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.samples import Sample, TopicControlSample
@@ -23,6 +23,7 @@ from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_ae
 
 SAMPLE = to_sample(aegis_row(), {})
 KEEP = ["any", "majority", "all"]
+WHY = "It asks how to keep a tool in order, and nobody is harmed by that."
 AGREES = "Prompt harm: unharmful\n\nResponse harm: None"
 
 
@@ -32,6 +33,7 @@ def recipe(*teachers: str, **release: Any) -> Recipe:
             "release": {"name": "T", "out": "o", "store": "s"} | release,
             "sources": [{"kind": "aegis", "path": "p"}],
             "teachers": [openai_teacher(name, "http://127.0.0.1:1/v1") for name in teachers],
+            "regenerate": {"attempts": 0},
         }
     )
 
@@ -47,9 +49,8 @@ def joined(
             _answer(store, call := full_call(sample, teacher), full)
             kept = store.get(call.key)
             assert kept is not None
-            second = efficient_call(sample, teacher, kept)
-            if second is not None and short is not None:
-                _answer(store, second, short)
+            if short is not None and not judge_full(sample, kept, made).drops:
+                _answer(store, efficient_call(sample, teacher, kept, 1), short)
         return join(made, [sample], store)
 
 
@@ -57,7 +58,7 @@ def _answer(store: Store, call: Call, reply: Reply) -> None:
     store.append([call.request(call.key).reply(reply.status, reasoning=reply.reasoning, answer=reply.answer)])
 
 
-def ok(reasoning: str | None = "Because.", answer: str = AGREES) -> Reply:
+def ok(reasoning: str | None = WHY, answer: str = AGREES) -> Reply:
     return ended(Status.OK, reasoning=reasoning, answer=answer)
 
 
@@ -66,7 +67,7 @@ def ended(status: Status, **outcome: Any) -> Reply:
     return Reply(key="", sample_key="", teacher="a", step=Step.FULL, status=status, **outcome)
 
 
-SHORT = ok(None, "In short,\n because.")
+SHORT = ok(None, "It asks how to care\n for a tool.")
 
 
 def only(result: Joined) -> TeacherTraces:
@@ -76,7 +77,7 @@ def only(result: Joined) -> TeacherTraces:
 
 def test_a_record_holds_both_traces_and_the_flag(tmp_path: Path) -> None:
     result = joined(tmp_path, ok(), SHORT)
-    assert only(result) == TeacherTraces(full="Because.", efficient="In short, because.", mismatch=False)
+    assert only(result) == TeacherTraces(full=WHY, efficient="It asks how to care for a tool.", mismatch=False)
     assert not result.dropped
 
 
@@ -106,7 +107,7 @@ def test_what_cannot_be_released_is_counted_and_its_sample_left_out(
 @pytest.mark.parametrize("short", [ok(None, "Prompt harm: harmful"), ended(Status.EMPTY_ANSWER)])
 def test_a_rewrite_that_cannot_be_used_leaves_the_full_trace(tmp_path: Path, short: Reply) -> None:
     result = joined(tmp_path, ok(), short)
-    assert only(result) == TeacherTraces(full="Because.", efficient=None, mismatch=False)
+    assert only(result) == TeacherTraces(full=WHY, efficient=None, mismatch=False)
     assert sum(result.dropped.values()) == 1
 
 
@@ -141,11 +142,9 @@ def test_a_blind_verdict_is_the_prediction_and_not_what_stands_beside_the_trace(
             _answer(store, predict_call(SAMPLE, teacher), prediction)
             kept = store.get(asked.key)
             assert kept is not None
-            short = efficient_call(SAMPLE, teacher, kept)
-            assert short is not None
-            _answer(store, short, SHORT)
+            _answer(store, efficient_call(SAMPLE, teacher, kept, 1), SHORT)
         result = join(made, [SAMPLE], store)
-    assert only(result) == TeacherTraces(full="Because.", efficient="In short, because.", mismatch=flag)
+    assert only(result) == TeacherTraces(full=WHY, efficient="It asks how to care for a tool.", mismatch=flag)
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ def there(ledger: Ledger, teacher: str, calls: Counter[Step]) -> None:
 
 def test_what_is_planned_found_and_answered_adds_up() -> None:
     ledger = planned(a=10)
-    there(ledger, "a", Counter({Step.FULL: 4, Step.EFFICIENT: 3}))
-    ledger.answered([reply(), reply(status=Status.TRUNCATED), reply(step=Step.EFFICIENT)])
-    full, short = ledger.line("a", Step.FULL), ledger.line("a", Step.EFFICIENT)
+    there(ledger, "a", Counter({Step.FULL: 4, Step.EFFICIENT_1: 3}))
+    ledger.answered([reply(), reply(status=Status.TRUNCATED), reply(step=Step.EFFICIENT_1)])
+    full, short = ledger.line("a", Step.FULL), ledger.line("a", Step.EFFICIENT_1)
     assert (full.total, full.before, full.replies, full.done, full.left) == (14, 4, 2, 6, 8)
     assert (short.total, short.before, short.replies, short.done, short.left) == (3, 3, 1, 4, -1)
     assert (full.failed["truncated"], full.failed["ok"]) == (1, 0)
@@ -303,7 +303,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def test_without_a_terminal_there_is_a_plain_line_a_teacher_now_and_then(told: Told) -> None:
     ledger = planned(b=30, a=20)
-    ledger.plan("a", Counter({Step.EFFICIENT: 20}))
+    ledger.plan("a", Counter({Step.EFFICIENT_1: 20}))
     with Display() as shown:
         shown.stage("asking teachers")
         shown.asking(ledger)
@@ -312,7 +312,7 @@ def test_without_a_terminal_there_is_a_plain_line_a_teacher_now_and_then(told: T
         shown.answered(ledger)
         assert told.lines() == []
         told.now += 10
-        ledger.answered([reply("a", Step.EFFICIENT), *[reply("b", status=Status.TRUNCATED)] * 4])
+        ledger.answered([reply("a", Step.EFFICIENT_1), *[reply("b", status=Status.TRUNCATED)] * 4])
         shown.answered(ledger)
         assert told.lines() == [
             "a: 2/40, 0.2/s, 1 tokens/s, ETA 0:03:10",

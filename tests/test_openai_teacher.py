@@ -53,7 +53,7 @@ def test_reasoning_is_found_wherever_the_server_puts_it(teacher: Start, field: s
     (reply,) = ask(recipe(teacher(field=field).url), "x")
     assert reply.status is Status.OK
     assert reply.reasoning is not None
-    assert reply.reasoning.startswith("The request was weighed")
+    assert len(reply.reasoning.split()) > 30
     assert reply.answer == "Prompt harm: unharmful\n\nResponse harm: None"
     assert (reply.finish_reason, reply.model) == ("stop", "scripted-a")
     assert reply.completion_tokens > 40

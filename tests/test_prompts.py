@@ -38,7 +38,7 @@ def calls(sample: Sample) -> dict[Step, Call | None]:
     return {
         Step.FULL: full,
         Step.PREDICT: predict_call(sample, TEACHER),
-        Step.EFFICIENT: efficient_call(sample, TEACHER, reply),
+        Step.EFFICIENT_1: efficient_call(sample, TEACHER, reply, 1),
     }
 
 
@@ -55,7 +55,7 @@ def test_the_papers_prompts_are_unchanged(name: str, sha256: str) -> None:
     assert load_prompt(name).sha256 == sha256
 
 
-@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("step", [Step.FULL, Step.PREDICT, Step.EFFICIENT_1])
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_the_embedded_engine_has_a_grammar_for_every_step_of_every_source(sample: Sample, step: Step) -> None:
     call = calls(sample)[step]

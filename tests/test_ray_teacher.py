@@ -75,7 +75,7 @@ class Wave:
         return outcome[0]
 
 
-def until(happened: Callable[[], bool], seconds: float = 60) -> bool:
+def until(happened: Callable[[], bool], seconds: float = 150) -> bool:
     end = time.monotonic() + seconds
     while not happened() and time.monotonic() < end:
         time.sleep(0.05)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ DEAD = "http://127.0.0.1:9/v1"
 CALLS = 2 * (ROWS + 3)  # full and efficient, three turns of one dialogue beside the rows
 
 
-def recipe(folder: Path, url: str, **release: str) -> Path:
+def recipe(folder: Path, url: str, **release: Any) -> Path:
     aegis = write_aegis(folder / "aegis", [aegis_row(prompt=f"prompt {n}") for n in range(ROWS)])
     topics = write_dialogues(folder / "topics", [dialogue()])
     return write_recipe(

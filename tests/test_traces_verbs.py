@@ -204,7 +204,7 @@ def test_status_counts_what_a_store_holds_without_any_run(tmp_path: Path, run: R
         tmp_path / "s.sqlite",
         reply(1, cost_usd=0.5),
         reply(2, status=Status.TRUNCATED, cost_usd=0.25),
-        reply(3, teacher="b", step=Step.EFFICIENT),
+        reply(3, teacher="b", step=Step.EFFICIENT_1),
     )
     told = shown(run, "status", store)
     assert told["spent"] == {"calls": 3, "tokens": 21, "cost_usd": 0.75}

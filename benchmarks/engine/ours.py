@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safety_reasoning.filters.reasons import Drop
+
 from .measure import Ran, run
 from .texts import Writer
 
 CONCURRENCY = 256
 _WORDS = 35
 """Of a synthesised user prompt, about as long as one of Aegis 2.0."""
+_OFF = ", ".join(f'"{reason}"' for reason in Drop)
+"""The engine is measured alone: benchmarks/filters.py says what it takes to judge a trace."""
 _RECIPE = """\
 [release]
 name = "Benchmark"
 out = "release"
 store = "store.sqlite"
+
+[regenerate]
+attempts = 0
+
+[filters]
+off = [{off}]
 
 [[sources]]
 kind = "aegis"
@@ -64,7 +74,7 @@ class Workplace:
 
     def serve_from(self, url: str, *, concurrency: int = CONCURRENCY) -> None:
         """Write the recipe, with this server."""
-        recipe = _RECIPE.format(url=url, concurrency=concurrency)
+        recipe = _RECIPE.format(url=url, concurrency=concurrency, off=_OFF)
         (self.folder / "recipe.toml").write_text(recipe, encoding="utf-8")
 
     def generate(self, meanwhile: "Callable[[subprocess.Popen[bytes]], None] | None" = None) -> Ran:

@@ -39,6 +39,11 @@ class Prompt:
     """The body cut at its variables: text, name, text, …, text."""
 
     @property
+    def fixed(self) -> str:
+        """Everything but the variables."""
+        return "\n".join(self.pieces[::2])
+
+    @property
     def head(self) -> str:
         """The fixed text before the first variable: equal for every sample, so a server can reuse it."""
         return self.pieces[0]

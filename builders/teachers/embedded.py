@@ -137,7 +137,8 @@ class EmbeddedTeacher:
         """Stop the servers."""
         if self._http is not None:
             await self._http.close()
-        for server in self._servers:
-            await server.client.close()
-        self._servers.clear()
+        while self._servers:
+            await self._servers.pop().client.close()
+        while not self._idle.empty():  # the last references: a server that outlives the interpreter aborts it
+            self._idle.get_nowait()
         self._folder.cleanup()

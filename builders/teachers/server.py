@@ -146,9 +146,7 @@ class TeacherServer:
 
     def _reply(self, text: str, prompt: str) -> tuple[str | None, str]:
         """(reasoning, answer)."""
-        sentence = f"The request was weighed against the stated rules, point {prompt[:8]}, and settled."
-        words = sentence.split()
-        trace = " ".join((words * (self.script.words // len(words) + 1))[: self.script.words]).rstrip(".,") + "."
+        trace = f"Case {prompt[:8]} was read in full. {_prose(self.script.words, int(prompt[:8], 16))}"
         wrong = _share(f"{prompt} wrong") < self.script.wrong
         verdict = _verdict(text, wrong=wrong)
         if verdict is None:
@@ -156,6 +154,35 @@ class TeacherServer:
         if self.script.field == "think":
             return None, f"<think>\n{trace}\n</think>\n\n{verdict}"
         return trace, verdict
+
+
+_SUBJECTS = (
+    *("The request", "Its wording", "The stated rule", "Such a question", "This topic", "The context"),
+    *("The tone", "A plain reading", "The purpose", "The next point", "Every detail"),
+)
+_VERBS = (
+    *("was weighed against", "does not touch", "lies next to", "comes close to", "is settled by"),
+    *("must be read with", "gives little for", "differs from", "stands apart from", "says nothing of"),
+    *("rests upon", "makes clear", "leaves open"),
+)
+_OBJECTS = (
+    *("the listed categories", "any real person", "ordinary daily life", "what was asked", "the posted notice"),
+    *("a lawful purpose", "harm to others", "the earlier turns", "private matters", "common knowledge"),
+    *("the written instruction", "a possible misuse", "its own words", "the expected scope", "general advice"),
+    *("a narrow reading", "the whole exchange"),
+)
+
+
+def _prose(words: int, start: int) -> str:
+    """About so many words that no filter minds.
+
+    The lists' lengths have no common divisor, so sentences do not come back; each prompt has a start of its own.
+    """
+    sentences = (
+        f"{_SUBJECTS[n % 11]} {_VERBS[n % 13]} {_OBJECTS[n % 17]}."
+        for n in range(start % 2431, start % 2431 + max(1, round(words / 7.5)))
+    )
+    return " ".join(sentences)
 
 
 def _verdict(text: str, *, wrong: bool) -> str | None:

@@ -4,13 +4,13 @@ import sys
 import time
 from collections import deque
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
-from rich.progress import Progress as Bars
+from typing import TYPE_CHECKING, Self
 
 from safety_reasoning.builders.ledger import Ledger, Line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.25
@@ -22,28 +22,21 @@ class Display:
     """A `Progress` for people; a context manager, so that the terminal is left as it was."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._live = console.is_terminal
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not self._live,
-        )
+        self._bars = _bars() if sys.stderr.isatty() else None
         self._tasks: dict[str, TaskID] = {}
         self._paces: dict[str, Pace] = {}
         self._shown_s = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._bars is not None:
+            self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._bars is not None:
+            self._bars.stop()
 
     def stage(self, text: str) -> None:
         """See `Progress`."""
@@ -52,7 +45,8 @@ class Display:
     def asking(self, ledger: Ledger) -> None:
         """See `Progress`."""
         for teacher, line in ledger.teachers().items():
-            self._tasks[teacher] = self._bars.add_task(teacher, total=line.total, completed=line.done, note="")
+            if self._bars is not None:
+                self._tasks[teacher] = self._bars.add_task(teacher, total=line.total, completed=line.done, note="")
             self._paces[teacher] = Pace(line)
             if line.before:
                 self._say(f"{teacher}: {line.before} of {line.total} replies are in the store, {line.left} to go")
@@ -61,22 +55,36 @@ class Display:
         """See `Progress`."""
         now = time.monotonic()
         everything = ledger.all()
-        if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S):
+        if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self._bars else _PLAIN_EVERY_S):
             return
         self._shown_s = now
         for teacher, line in ledger.teachers().items():
             if not line.replies:
                 continue
             note = self._paces[teacher].note(line, now)
-            self._bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
-            if not self._live:
+            if self._bars is not None:
+                self._bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
+            else:
                 self._say(f"{teacher}: {line.done}/{line.total}, {note}")
 
     def _say(self, text: str) -> None:
-        if self._live:
+        if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's edge
+
+
+def _bars() -> "Bars":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
 
 
 class Pace:

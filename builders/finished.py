@@ -1,0 +1,49 @@
+"""Finished: a note in the store that a chain of calls has reached its end, so that a rerun need not follow it again.
+
+To follow a chain is to read its replies and to judge them, which takes half a millisecond; a release has 120,000
+chains. The note stands under a hash of everything that decides where the chain ends, the code that judges included:
+whatever changes, the chain is followed anew. Losing the notes costs time and nothing else.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from safety_reasoning import filters
+from safety_reasoning.builders.calls import Call
+from safety_reasoning.builders.prompts import load_prompt
+from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.samples import digest
+
+_DECIDING = ("calls.py", "plan.py", "regenerate.py", "verdicts.py")
+
+
+def policy(teacher: TeacherRecipe, recipe: Recipe) -> str:
+    """What decides, beside a chain's first call, where it ends; the same for all samples."""
+    prompts = ("efficient", "again", "classify_safety", "classify_topic", "taxonomy_aegis", "taxonomy_wildguard")
+    return digest(
+        [
+            _code(),
+            [load_prompt(name).sha256 for name in prompts],
+            recipe.release.verdict,
+            recipe.release.sentences,
+            recipe.filters.model_dump(mode="json"),
+            recipe.regenerate.attempts,
+            teacher.samples,
+            [sampling.model_dump(mode="json") for sampling in (teacher.full, teacher.predict, teacher.efficient)],
+        ]
+    )
+
+
+def note_key(policy: str, first: Call) -> str:
+    """The key of the note for the chain that begins with this call."""
+    return digest([policy, first.key])
+
+
+@cache
+def _code() -> str:
+    """A hash of the code and the patterns that decide."""
+    here = Path(__file__).parent
+    folder = Path(filters.__file__).parent
+    files = [here / name for name in _DECIDING] + sorted([*folder.rglob("*.py"), *folder.rglob("*.toml")])
+    return digest([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in files])

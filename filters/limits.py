@@ -1,0 +1,84 @@
+"""Where each filter of quality draws its line. Every number can be set in a recipe."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from safety_reasoning.filters.reasons import Drop
+
+
+class Limits(BaseModel):
+    """Thresholds, and which filters are off.
+
+    "Golden" is the half of the golden set that thresholds were chosen on; benchmarks/golden_filters.py prints what
+    they do on the other half.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    off: tuple[Drop, ...] = ()
+    """Filters that are not applied, by their reason; those of the structure cannot be turned off."""
+
+    min_words: int = Field(default=5, ge=1)
+    """Words of a trace that gives a reason; the shortest good one of the golden set has 5."""
+
+    min_hesitations: int = Field(default=3, ge=1)
+    """Hesitation marks ("wait", "let me re-check", "maybe") that a trace may not reach; golden."""
+    hesitations_per_100_words: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    """Marks in 100 words that a trace may not exceed either: a long one may hesitate more often. Golden:
+    circling traces have 4.5 and more, others up to 2.8."""
+
+    repeated_words: int = Field(default=8, ge=5)
+    """Words in a row from which a passage counts as repeated: shorter phrases recur in any reasoning."""
+    repeated_share: float = Field(default=0.25, ge=0, le=1)
+    """Largest share of the trace's words in passages that stand earlier in it. Golden: loops have 0.3 and more, traces
+    that only reword themselves up to 0.18. Gopher (Rae et al., 2021, table A1) allows web pages 0.12 in characters."""
+    often_repeated_share: float = Field(default=0.12, ge=0, le=1)
+    """Largest share in passages that stand twice before; golden: loops have 0.13 and more."""
+    repeated_sentences: int = Field(default=3, ge=2)
+    """Times that one sentence of 5 words and more may not stand in a trace."""
+    copied_line_words: int = Field(default=12, ge=1)
+    """Words from which a line or paragraph may not stand twice."""
+    loop_times: int = Field(default=4, ge=3)
+    """Times that the same one to eight words may not stand in a row."""
+    run_chars: int = Field(default=30, ge=3)
+    """Characters in a row that may not be equal, but for rules and white space; longer words may not be made of few
+    characters either."""
+
+    near_duplicate_likeness: float = Field(default=0.6, ge=0, le=1)
+    """Likeness from which two sentences count as one said twice: twice the content words that they share by those that
+    they have. Golden: 0.5 also finds "S9 could apply" beside "S15 could apply"."""
+    near_duplicates: int = Field(default=3, ge=1)
+    """Sentences that may not be near copies of earlier ones: parallel sentences on prompt and response are not a
+    fault; golden."""
+    near_duplicate_clauses: int = Field(default=2, ge=1)
+    """The same for the clauses of a shortened trace, which is one sentence; golden."""
+    near_duplicate_share: float = Field(default=0.25, ge=0, le=1)
+    """Largest share of the sentences that may be; golden: circling traces have 0.36 and more, others up to 0.14."""
+    max_comparisons: int = Field(default=20_000, ge=0)
+    """Pairs of sentences that are compared at most, nearest first: 200 sentences are compared each with each."""
+
+    max_words_full: int = Field(default=1000, ge=1)
+    """Words of a full trace; the paper's have 300 tokens on average (section 5.3), about 230 words, and
+    the longest good one of the golden set about 300."""
+    max_words_efficient: int = Field(default=60, ge=1)
+    """Words of an efficient trace: twice the 30 that the prompt asks for; the paper's have about 15 (section 5.3)."""
+
+    copied_share: float = Field(default=0.45, ge=0, le=1)
+    """Largest share of the trace's words in quotations of five and more words of what the teacher read. Golden: copies
+    have 0.57 and more, reasoning that quotes has up to 0.2."""
+    echoed_share: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of the trace's words in five and more words of the prompt's fixed text; golden."""
+
+    task_talk_per_100_words: float = Field(default=6.0, ge=0, allow_inf_nan=False)
+    """Words about the task ("format", "final answer", "classifier") in 100 that a trace may not exceed. Golden: echoes
+    have 7.4 and more, reasoning with as many different ones up to 0.9."""
+    min_task_talk: int = Field(default=3, ge=1)
+    """Different such words that an echo has at least: one word may be the sample's subject."""
+
+    foreign_letters: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of letters outside the Latin script beyond the inputs' own share; golden."""
+    foreign_words: float = Field(default=0.25, ge=0, le=1)
+    """Largest share of the trace's words in sentences that read like another language's; golden."""
+    min_english: float = Field(default=0.05, ge=0, le=1)
+    """Smallest share of English function words in any language: lists of goods in plain English have as few as 0.07."""
+    min_words_of_language: int = Field(default=9, ge=1)
+    """Words from which that share says something."""
