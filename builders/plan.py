@@ -5,7 +5,8 @@ join with the store alone, so both come to the same answers.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.prompts import load_prompt
@@ -17,7 +18,7 @@ from safety_reasoning.builders.verdicts import mismatch, strip_think
 from safety_reasoning.filters.quality import quality
 from safety_reasoning.filters.reasons import Drop
 from safety_reasoning.filters.sentences import count_sentences
-from safety_reasoning.filters.trace import Trace
+from safety_reasoning.filters.trace import Trace, TraceStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,36 +108,41 @@ def best(sample: Sample, fulls: Sequence[Judged]) -> Judged:
 
 def judge_full(sample: Sample, reply: Reply, recipe: Recipe) -> Judged:
     """The full trace of a reply under the recipe's filters."""
-    trace = None if reply.reasoning is None else strip_think(reply.reasoning)
-    if reply.status is not Status.OK or trace is None:
+    text = None if reply.reasoning is None else strip_think(reply.reasoning)
+    if reply.status is not Status.OK or text is None:
         return Judged(reply=reply, trace=None, drops=(reply.status,))
-    read = Trace(
-        text=trace,
-        answer=reply.answer,
-        task=sample.task,
-        step="full",
-        finish_reason=reply.finish_reason,
-        inputs=inputs(sample),
-        template=load_prompt(full_prompt(sample)).fixed,
-    )
-    return Judged(reply=reply, trace=trace, drops=quality(read, recipe.filters))
+    return _judged(sample, reply, recipe, _Read(text, reply.answer, "full", full_prompt(sample)))
 
 
 def judge_efficient(sample: Sample, reply: Reply, full: Reply, recipe: Recipe) -> Judged:
     """The efficient trace of a reply, the whole of its answer, under the recipe's filters and its budget."""
     if reply.status is not Status.OK:
         return Judged(reply=reply, trace=None, drops=(reply.status,))
-    trace = strip_think(" ".join(reply.answer.split()))
-    read = Trace(
-        text=trace,
-        answer=full.answer,
+    text = strip_think(" ".join(reply.answer.split()))
+    judged = _judged(sample, reply, recipe, _Read(text, full.answer, "efficient", "efficient"))
+    return replace(judged, drops=(*judged.drops, *_over_budget(text, recipe)))
+
+
+class _Read(NamedTuple):
+    """A trace as it is read: its text, the answer that it stands beside, its step and the prompt that asked for it."""
+
+    text: str
+    answer: str
+    step: TraceStep
+    prompt: str
+
+
+def _judged(sample: Sample, reply: Reply, recipe: Recipe, read: _Read) -> Judged:
+    trace = Trace(
+        text=read.text,
+        answer=read.answer,
         task=sample.task,
-        step="efficient",
+        step=read.step,
         finish_reason=reply.finish_reason,
         inputs=inputs(sample),
-        template=load_prompt("efficient").fixed,
+        template=load_prompt(read.prompt).fixed,
     )
-    return Judged(reply=reply, trace=trace, drops=(*quality(read, recipe.filters), *_over_budget(trace, recipe)))
+    return Judged(reply=reply, trace=read.text, drops=quality(trace, recipe.filters))
 
 
 def _over_budget(trace: str, recipe: Recipe) -> tuple[Drop, ...]:
