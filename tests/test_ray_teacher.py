@@ -27,6 +27,9 @@ from safety_reasoning.errors import UsageError
 from tests.conftest import LiveTeacher, openai_teacher, serving
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the [ray] extra is not installed")
+pytestmark = pytest.mark.timeout(400)
+# 15 by default: a test beside these would starve Ray's workers
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own spelling
 Start = Callable[..., LiveTeacher]
 Open = Callable[..., RayTeacher]
 MARK = "mention-of-a-hostile-text"
@@ -71,7 +74,7 @@ class Wave:
         asking = threading.Thread(target=lambda: outcome.append(teacher.answer(self.requests, self.replies, stop)))
         asking.start()
         act(stop)
-        asking.join(timeout=60)
+        asking.join(timeout=200)
         return outcome[0]
 
 
