@@ -134,8 +134,8 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A call as an engine sends it, on this machine or another."""
+class Identity:
+    """Which call it is, in everything that travels or is stored."""
 
     key: str
     sample_key: str
@@ -143,6 +143,12 @@ class Request:
     step: Step
     sample_index: int = 0
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Identity):
+    """A call as an engine sends it, on this machine or another."""
+
     model: str
     text: str
     """The single user message."""
@@ -171,15 +177,9 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Identity):
     """What came back, kept as it came: nothing is parsed before it is stored."""
 
-    key: str
-    sample_key: str
-    teacher: str
-    step: Step
-    sample_index: int = 0
-    attempt: int = 0
     status: Status
     reasoning: str | None = None
     """From the server's own field, or from <think> tags in the text; None where there is none."""

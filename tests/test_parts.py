@@ -31,14 +31,17 @@ SECONDS = st.floats(min_value=0, max_value=1e6)
 EXTRA = st.dictionaries(NAMES, st.recursive(st.booleans() | SMALL | NAMES, st.lists), max_size=3)
 SAMPLINGS = st.builds(Sampling, temperature=SECONDS, max_tokens=st.integers(1, 9999), seed=SMALL, extra_body=EXTRA)
 
+IDENTITY: dict[str, Any] = {
+    "key": KEYS,
+    "sample_key": KEYS,
+    "teacher": NAMES,
+    "step": st.sampled_from(Step),
+    "sample_index": SMALL,
+    "attempt": SMALL,
+}
 REQUESTS = st.builds(
     Request,
-    key=KEYS,
-    sample_key=KEYS,
-    teacher=NAMES,
-    step=st.sampled_from(Step),
-    sample_index=SMALL,
-    attempt=SMALL,
+    **IDENTITY,
     model=NAMES,
     text=st.text(st.characters()),
     head=st.text(st.characters()),
@@ -47,12 +50,7 @@ REQUESTS = st.builds(
 )
 REPLIES = st.builds(
     Reply,
-    key=KEYS,
-    sample_key=KEYS,
-    teacher=NAMES,
-    step=st.sampled_from(Step),
-    sample_index=SMALL,
-    attempt=SMALL,
+    **IDENTITY,
     status=st.sampled_from(Status),
     reasoning=st.none() | TEXTS,
     answer=TEXTS,
