@@ -315,6 +315,7 @@ def test_without_a_terminal_there_is_a_plain_line_a_teacher_now_and_then(told: T
         ledger.answered([reply("a", Step.EFFICIENT_1), *[reply("b", status=Status.TRUNCATED)] * 4])
         shown.answered(ledger)
         assert told.lines() == [
+            "b: a reply ended as `truncated`; it is kept, the others go on",
             "a: 2/40, 0.2/s, 1 tokens/s, ETA 0:03:10",
             "b: 5/30, 0.5/s, 4 failed, 2 tokens/s, ETA 0:00:50",
         ]
@@ -360,3 +361,16 @@ def test_names_and_texts_are_shown_as_they_are(told: Told) -> None:
     (line,) = told.lines()
     assert line == "[bold]reading[/bold] \u202e …"
     assert not re.search("\x1b", line)
+
+
+def test_the_first_fault_of_a_kind_is_told_at_once_and_once(told: Told) -> None:
+    ledger = planned(a=100, b=100)
+    with Display() as shown:
+        shown.asking(ledger)
+        for _ in range(2):
+            ledger.answered([reply("a"), reply("a", status=Status.REJECTED), reply("b", status=Status.TRUNCATED)])
+            shown.answered(ledger)
+    assert told.lines() == [
+        "a: a reply ended as `rejected`; it is kept, the others go on",
+        "b: a reply ended as `truncated`; it is kept, the others go on",
+    ]

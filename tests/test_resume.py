@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from safety_reasoning.builders.store import open_store
 from safety_reasoning.schemas.folder import validate_folder
 from tests.conftest import (
     LiveTeacher,
@@ -172,3 +173,32 @@ def test_killed_while_it_replaces_a_release_it_leaves_one_whole(
     build_here(path, ask=False)
     assert "# Second" in (folder / "release" / "README.md").read_text(encoding="utf-8")
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+FULL_DISK = """
+import resource, sys
+from safety_reasoning.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv = ["safety-reasoning", "traces", "generate", sys.argv[2]]
+main()
+"""
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_words_and_costs_at_most_what_was_in_flight(
+    tmp_path: Path, teacher: Callable[..., LiveTeacher]
+) -> None:
+    live = teacher(words=300)
+    path = recipe(tmp_path, live.url)
+    command = [sys.executable, "-c", FULL_DISK, "150000", str(path)]
+    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert full.returncode == 2, full.stderr
+    assert "cannot be written" in full.stderr
+    assert "Traceback" not in full.stderr
+    with open_store(tmp_path / "store.sqlite") as store:
+        kept = len(store)
+    assert 0 < kept < CALLS
+    assert live.server.calls <= kept + CONCURRENCY
+    done = subprocess.run([*command[:3], "100000000", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{kept} of {CALLS} replies are in the store" in done.stderr
+    assert live.server.calls <= CALLS + CONCURRENCY

@@ -25,6 +25,7 @@ class Display:
         self._bars = _bars() if sys.stderr.isatty() else None
         self._tasks: dict[str, TaskID] = {}
         self._paces: dict[str, Pace] = {}
+        self._faults: set[tuple[str, str]] = set()
         self._shown_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -55,6 +56,8 @@ class Display:
         """See `Progress`."""
         now = time.monotonic()
         everything = ledger.all()
+        if any(everything.failed.values()):
+            self._say_new_faults(ledger)
         if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self._bars else _PLAIN_EVERY_S):
             return
         self._shown_s = now
@@ -66,6 +69,14 @@ class Display:
                 self._bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
             else:
                 self._say(f"{teacher}: {line.done}/{line.total}, {note}")
+
+    def _say_new_faults(self, ledger: Ledger) -> None:
+        """The first reply of a teacher that ends in a fault is told at once: it may be that of all of them."""
+        for teacher, line in ledger.teachers().items():
+            for status in sorted(status for status, count in line.failed.items() if count):
+                if (teacher, status) not in self._faults:
+                    self._faults.add((teacher, status))
+                    self._say(f"{teacher}: a reply ended as `{status}`; it is kept, the others go on")
 
     def _say(self, text: str) -> None:
         if self._bars is not None:
