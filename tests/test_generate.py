@@ -1,235 +1,45 @@
-"""A run over the store: budgets, second tries, several samples, faults, and chains that are found half done."""
+"""A run over the store: second tries, several samples, faults, and other engines."""
 
-import asyncio
-import json
-import math
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from safety_reasoning.builders.ask import ask_teachers
-from safety_reasoning.builders.calls import Reply, Request, Status, Step
-from safety_reasoning.builders.generate import generate
-from safety_reasoning.builders.ledger import Ledger
-from safety_reasoning.builders.parts import read_requests, write_replies
-from safety_reasoning.builders.progress import Silent
-from safety_reasoning.builders.recipe import Sampling, load_recipe
+from safety_reasoning.builders.calls import Status, Step
+from safety_reasoning.builders.parts import write_replies
+from safety_reasoning.builders.recipe import load_recipe
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.sources.load import load_sources
-from safety_reasoning.builders.store import open_store, view_store
-from safety_reasoning.builders.teachers.server import Script, TeacherServer
-from safety_reasoning.errors import Stopped, UsageError
+from safety_reasoning.builders.store import view_store
+from safety_reasoning.builders.teachers.server import Script
+from tests.changed_teacher import (
+    DEAD,
+    LONGER,
+    Change,
+    Start,
+    as_it_is,
+    asked,
+    assert_whole,
+    changed,
+    is_rewrite,
+    kept,
+    one,
+    recipe,
+    short_of,
+    stopped,
+)
 from tests.conftest import (
-    LiveTeacher,
     Run,
     aegis_row,
     build_here,
     json_lines,
     openai_teacher,
-    serving,
     write_aegis,
-    write_recipe,
 )
 
-Start = Callable[..., LiveTeacher]
-Change = Callable[[dict[str, Any], dict[str, Any]], None]
-WHY = "It asks about an ordinary thing, and nobody is harmed by it."
-DEAD = "http://127.0.0.1:9/v1"
-
-
-class ChangedServer(TeacherServer):
-    """A scripted teacher that remembers what it was sent and when, and changes its whole answers."""
-
-    def __init__(self, change: Change, **script: Any) -> None:
-        super().__init__(Script(**script))
-        self.change = change
-        self.bodies: list[dict[str, Any]] = []
-        self.seen_s: list[float] = []
-
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.bodies.append(body)
-        self.seen_s.append(time.monotonic())
-        response = await super()._complete(request)
-        if not isinstance(response, web.Response) or response.status != 200:
-            return response
-        completion = json.loads(response.text or "")
-        self.change(body, completion)
-        return web.json_response(completion)
-
-
-class ChangedTeacher(LiveTeacher):
-    server: ChangedServer
-
-    def __init__(self, server: ChangedServer) -> None:
-        self.server = server
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.url = self._call(self.server.start())
-
-
-@contextmanager
-def changed(change: Change, **script: Any) -> Iterator[ChangedTeacher]:
-    live = ChangedTeacher(ChangedServer(change, **script))
-    try:
-        yield live
-    finally:
-        live.stop()
-
-
-def as_it_is(body: dict[str, Any], completion: dict[str, Any]) -> None:
-    """No change."""
-
-
-def is_rewrite(body: dict[str, Any]) -> bool:
-    return "one sentence" in body["messages"][-1]["content"]
-
-
-def short_of(limit: int, *, rewrites: bool = True, others: bool = True) -> Change:
-    """Answers with a lower token limit are truncated."""
-
-    def change(body: dict[str, Any], completion: dict[str, Any]) -> None:
-        if body["max_tokens"] < limit and (rewrites if is_rewrite(body) else others):
-            completion["choices"][0]["finish_reason"] = "length"
-            completion["choices"][0]["message"]["content"] = "Prompt ha"
-
-    return change
-
-
-def recipe(
-    folder: Path, *teachers: dict[str, Any], rows: int = 20, budget: dict[str, float] | None = None, **release: Any
-) -> Path:
-    aegis = write_aegis(folder / "aegis", [aegis_row(prompt=f"prompt {n}") for n in range(rows)])
-    path = write_recipe(
-        folder / "recipe.toml", sources=[{"kind": "aegis", "path": aegis}], teachers=list(teachers), **release
-    )
-    limits = "".join(f"{name} = {limit}\n" for name, limit in (budget or {}).items())
-    path.write_text(f"{path.read_text(encoding='utf-8')}\n[budget]\n{limits}", encoding="utf-8")
-    return path
-
-
-def one(live: LiveTeacher | str, **changes: Any) -> dict[str, Any]:
-    return openai_teacher("a", live if isinstance(live, str) else live.url, **changes)
-
-
-def asked(path: Path) -> Ledger:
-    """The ledger of a run that comes to its end."""
-    ledger = Ledger()
-    ask_teachers(load_recipe(path), Silent(), ledger)
-    return ledger
-
-
-def stopped(path: Path) -> tuple[Ledger, str]:
-    """The ledger of a run that stops early, and what it says."""
-    ledger = Ledger()
-    with pytest.raises(Stopped) as stop:
-        ask_teachers(load_recipe(path), Silent(), ledger)
-    return ledger, str(stop.value)
-
-
-def kept(folder: Path) -> list[Reply]:
-    with view_store(folder / "store.sqlite") as store:
-        return list(store)
-
-
-def assert_whole(ledger: Ledger) -> None:
-    """Every line of the ledger is done, to the call."""
-    for line in ledger.summary()["lines"]:  # type: ignore[attr-defined]  # a list, as JSON has it
-        assert (line["left"], line["total"]) == (0, line["before"] + line["replies"]), line
-
-
-# Budgets
-
-
-def test_a_budget_of_calls_is_kept_to_the_call_and_a_larger_one_goes_on(
-    tmp_path: Path, run: Run, teacher: Start
-) -> None:
-    live = teacher(delay_s=0.01)
-    done = run("traces", "generate", recipe(tmp_path, one(live, concurrency=8), budget={"calls": 13}))
-    assert done.returncode == 130
-    assert "budget.calls = 13 is met" in done.stderr
-    assert "raise it in the recipe and run again to go on" in done.stderr
-    first = live.server.calls
-    assert first <= 13
-    assert len(kept(tmp_path)) == first
-    ledger = asked(recipe(tmp_path, one(live, concurrency=8), budget={"calls": 40}))
-    assert_whole(ledger)
-    assert (ledger.all().before, live.server.calls) == (first, 40)
-    assert set(live.server.answered.values()) == {1}
-
-
-@pytest.mark.parametrize("calls", [1, 8, 20, 39])
-def test_a_budget_of_calls_is_spent_before_the_run_says_so(tmp_path: Path, teacher: Start, calls: int) -> None:
-    live = teacher(delay_s=0.01)
-    stopped(recipe(tmp_path, one(live, concurrency=8), budget={"calls": calls}))
-    assert live.server.calls == len(kept(tmp_path)) == calls
-
-
-def test_a_budget_of_nothing_asks_nothing(tmp_path: Path, teacher: Start) -> None:
-    live = teacher()
-    _, said = stopped(recipe(tmp_path, one(live), budget={"calls": 0}))
-    assert "budget.calls = 0 is met" in said
-    assert live.server.calls == 0
-
-
-def test_a_budget_is_of_the_store_and_counts_replies_that_were_put_aside(tmp_path: Path, teacher: Start) -> None:
-    live = teacher(odd="no_answer")
-    asked(recipe(tmp_path, one(live), rows=4))
-    with open_store(tmp_path / "store.sqlite") as store:
-        assert store.retire(Status.EMPTY_ANSWER) == 4
-    live.server.script = Script()
-    stopped(recipe(tmp_path, one(live, concurrency=1), rows=4, budget={"calls": 6}))
-    assert live.server.calls == 6
-
-
-def test_a_budget_of_tokens_ends_the_run_a_little_above_it(tmp_path: Path, teacher: Start) -> None:
-    live = teacher(words=99)
-    path = recipe(tmp_path, one(live, concurrency=4), rows=60, budget={"tokens": 2000})
-    _, said = stopped(path)
-    assert "budget.tokens = 2000 (" in said
-    used = sum(reply.prompt_tokens + reply.completion_tokens for reply in kept(tmp_path))
-    assert 2000 <= used <= 2000 + 4 * 120
-
-
-def test_a_budget_of_money_goes_by_the_price_tables(tmp_path: Path, teacher: Start) -> None:
-    live = teacher()
-    price = {"prompt": 1e6, "completion": 0}  # a dollar a call: the scripted teacher counts one token for a prompt
-    ledger, said = stopped(recipe(tmp_path, one(live, concurrency=4, price=price), budget={"cost_usd": 6}))
-    assert "budget.cost_usd = 6.0 (" in said
-    used = sum(reply.cost_usd or 0 for reply in kept(tmp_path))
-    assert 6 <= used <= 6 + 4
-    assert ledger.all().cost_usd == pytest.approx(used)
-    with view_store(tmp_path / "store.sqlite") as store:
-        assert store.spent().cost_usd == pytest.approx(used)
-    ledger = asked(recipe(tmp_path, one(live, price=price), budget={"cost_usd": 41}))
-    assert_whole(ledger)
-    assert live.server.calls == 40
-
-
-def test_a_cost_is_prompt_and_completion_at_their_prices(tmp_path: Path, teacher: Start) -> None:
-    asked(recipe(tmp_path, one(teacher(), price={"prompt": 3.0, "completion": 15.0}), rows=1))
-    for reply in kept(tmp_path):
-        assert reply.cost_usd == pytest.approx((reply.prompt_tokens * 3 + reply.completion_tokens * 15) / 1e6)
-
-
-def test_a_budget_of_money_needs_a_price_for_every_teacher(tmp_path: Path, run: Run) -> None:
-    priced = openai_teacher("b", DEAD, price={"prompt": 1.0, "completion": 1.0})
-    done = run("traces", "generate", recipe(tmp_path, one(DEAD), priced, budget={"cost_usd": 1}))
-    assert done.returncode == 2
-    assert "budget.cost_usd needs a `price` for every teacher; a has none" in done.stderr
-
-
 # Second tries of truncated replies
-
-LONGER = {"max_tokens": 50, "retry_max_tokens": 200}
 
 
 def test_a_truncated_reply_is_asked_once_more_and_the_longer_one_released(tmp_path: Path) -> None:
@@ -462,117 +272,3 @@ def test_a_part_that_cannot_be_read_is_an_error_that_names_it_and_stays(
 def test_the_folder_of_parts_is_relative_to_the_recipe(tmp_path: Path) -> None:
     made = load_recipe(recipe(tmp_path, one(DEAD, engine="ray", ray={"parts": "parts"})))
     assert made.teachers[0].ray.parts == str(tmp_path / "parts")
-
-
-# Chains that are found half done
-
-
-class Batch:
-    """A batch engine that answers every request of a wave at once."""
-
-    def __init__(self) -> None:
-        self.asked: list[Request] = []
-        self.widest = 0
-
-    def answer(self, requests: Path, replies: Path, stop: threading.Event) -> Counter[str]:
-        wave = [request for part in sorted(requests.glob("*.parquet")) for request in read_requests(part)]
-        self.asked += wave
-        self.widest = max(self.widest, len(wave))
-        write_replies(replies / f"{len(self.asked):06}.parquet", map(self.reply, wave))
-        return Counter()
-
-    def reply(self, request: Request) -> Reply:
-        status = Status.TRUNCATED if request.sampling.max_tokens < 100 else Status.OK
-        return request.reply(status, reasoning=WHY, answer="Prompt harm: unharmful\n\nResponse harm: None")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def batched(path: Path) -> tuple[Ledger, Batch]:
-    """The ledger of a run in waves, and its engine."""
-    loaded, ledger, engine = load_recipe(path), Ledger(), Batch()
-    samples = load_sources(loaded.sources).samples
-    with open_store(Path(loaded.release.store)) as store:
-        generate(loaded, samples, store, Silent(), lambda _: engine, ledger)
-    return ledger, engine
-
-
-def of(step: Step, index: int = 0) -> Callable[[Reply], bool]:
-    return lambda reply: (reply.step, reply.sample_index) == (step, index)
-
-
-GAPS: dict[str, tuple[dict[str, Any], Callable[[Reply], bool]]] = {
-    "nothing": ({}, lambda reply: True),
-    "the rewrite": ({}, of(Step.EFFICIENT_1)),
-    "the full trace, but not its rewrite": ({}, of(Step.FULL)),
-    "the full trace, but not the prediction": ({"verdict": "blind"}, of(Step.FULL)),
-    "the prediction": ({"verdict": "blind"}, of(Step.PREDICT)),
-    "all but the prediction": ({"verdict": "blind"}, lambda reply: not of(Step.PREDICT)(reply)),
-    "the second of three samples": ({"samples": 3}, of(Step.FULL, 1)),
-    "the first of three samples": ({"samples": 3}, of(Step.FULL)),
-    "truncated replies, but not the longer ones": (
-        {"full": LONGER, "efficient": LONGER},
-        lambda reply: reply.status is Status.TRUNCATED,
-    ),
-    "longer replies": ({"full": LONGER}, lambda r: of(Step.FULL)(r) and r.status is Status.OK),
-    "truncated first samples": (
-        {"full": LONGER, "samples": 3},
-        lambda r: r.status is Status.TRUNCATED and r.sample_index == 0,
-    ),
-}
-
-
-@pytest.mark.parametrize("engine", ["openai", "ray"])
-@pytest.mark.parametrize(("settings", "lacks"), GAPS.values(), ids=GAPS.keys())
-def test_a_chain_that_lacks_a_part_is_completed_and_counted_to_the_call(
-    tmp_path: Path, settings: dict[str, Any], lacks: Callable[[Reply], bool], engine: str
-) -> None:
-    settings = dict(settings)
-    release = {"verdict": settings.pop("verdict", "with_trace")}
-    with changed(short_of(100)) as live:
-        whole = tmp_path / "whole"
-        asked(recipe(whole, one(live, **settings), rows=5, **release))
-        replies = kept(whole)
-        with open_store(tmp_path / "store.sqlite") as store:
-            store.append(reply for reply in replies if not lacks(reply))
-            there = len(store)
-        before = len(live.server.bodies)
-        path = recipe(tmp_path, one(live, engine=engine, **settings), rows=5, **release)
-        if engine == "openai":
-            ledger, count = asked(path), len(live.server.bodies) - before
-        else:
-            ledger, batch = batched(path)
-            count = len(batch.asked)
-    assert {reply.key for reply in kept(tmp_path)} == {reply.key for reply in replies}
-    assert count == len(replies) - there
-    assert_whole(ledger)
-    assert (ledger.all().before, ledger.all().replies) == (there, count)
-
-
-def test_a_batch_engine_is_given_no_more_calls_than_the_budget_allows(tmp_path: Path) -> None:
-    loaded = load_recipe(recipe(tmp_path, one(DEAD, engine="ray"), budget={"calls": 7}))
-    engine = Batch()
-    with open_store(Path(loaded.release.store)) as store, pytest.raises(Stopped, match=r"budget\.calls = 7 is met"):
-        generate(loaded, load_sources(loaded.sources).samples, store, Silent(), lambda _: engine, Ledger())
-    assert len(engine.asked) == 7
-
-
-def test_what_a_sampling_is_made_of_shapes_the_key_of_its_longer_form() -> None:
-    sampling = Sampling(max_tokens=10, retry_max_tokens=50)
-    assert sampling.shape["max_tokens"] == 10  # read before: what is computed once must not be carried over
-    assert sampling.longer().shape == Sampling(max_tokens=50).shape
-
-
-def test_an_engine_that_breaks_does_not_cost_what_was_answered(tmp_path: Path, teacher: Start) -> None:
-    live = teacher(models=("scripted-a",))
-    with pytest.raises(UsageError, match="teacher b: the server knows no model"):
-        asked(recipe(tmp_path, one(live), openai_teacher("b", live.url), rows=4))
-    assert len(kept(tmp_path)) == 8
-
-
-def test_the_seconds_of_asking_are_those_from_the_first_call_to_the_last_commit(tmp_path: Path) -> None:
-    with serving(delay_s=0.1) as live:
-        ledger = asked(recipe(tmp_path, one(live), rows=2))
-    assert 0.2 <= ledger.asking_s < 30
-    assert not math.isnan(ledger.asking_s)

@@ -13,8 +13,8 @@ from safety_reasoning.builders.regenerate import AGAIN, WORDS
 from safety_reasoning.builders.sources.load import load_sources
 from safety_reasoning.builders.store import view_store
 from safety_reasoning.filters.reasons import Drop
+from tests.changed_teacher import Change, as_it_is, asked, assert_whole, changed, is_rewrite, kept, one, recipe, stopped
 from tests.conftest import build_here, json_lines
-from tests.test_generate import Change, as_it_is, asked, assert_whole, changed, is_rewrite, kept, one, recipe, stopped
 
 LEAK = "The ground truth label says that the prompt is unharmful. So it is about an ordinary kitchen task."
 GOOD = "Sharpening a knife is an ordinary kitchen task, and no category is touched by it."
