@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from safety_reasoning import report_verbs
 from safety_reasoning.errors import UsageError
 
 if TYPE_CHECKING:
     from safety_reasoning.builders.status import StatusLine
 
 app = typer.Typer(no_args_is_help=True, help="Ask teachers, and look after the store of their replies.")
+app.add_typer(report_verbs.app)
 
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")]
 StoreArgument = Annotated[Path, typer.Argument(help="A store, or the recipe that names it.", metavar="STORE")]
