@@ -6,7 +6,7 @@ from pathlib import Path
 from safety_reasoning.builders.generate import generate
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.progress import Progress
-from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe, Recipe
 from safety_reasoning.builders.sources.load import load_sources
 from safety_reasoning.builders.store import open_store
 from safety_reasoning.builders.teachers.protocol import BatchTeacher, Teacher
@@ -39,7 +39,7 @@ def _with_teachers(recipe: Recipe, only: Collection[str]) -> Recipe:
     return recipe.model_copy(update={"teachers": teachers})
 
 
-def open_teacher(recipe: TeacherRecipe) -> Teacher | BatchTeacher:
+def open_teacher(recipe: EngineRecipe) -> Teacher | BatchTeacher:
     """The engine of a teacher.
 
     Raises: UsageError if it lacks a key or an optional dependency.

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from safety_reasoning.builders.calls import Reply, Status
 from safety_reasoning.builders.ledger import Ledger
-from safety_reasoning.builders.plan import sampling_for
-from safety_reasoning.builders.recipe import Budget, TeacherRecipe
+from safety_reasoning.builders.opinion import read_opinion
+from safety_reasoning.builders.questions import sampling_for
+from safety_reasoning.builders.recipe import Budget, EngineRecipe, JudgeRecipe
 from safety_reasoning.builders.store import Spent
 
+_FINE = ""
 _GIVE_UP_AFTER = 8
 """Calls in a row that a teacher leaves unfinished before the run stops asking it."""
 _SAME_FAULT = 32
@@ -26,8 +28,8 @@ class Brakes:
     ledger: Ledger
     failures: Counter[str] = field(default_factory=Counter)
     """By teacher, calls left unfinished in a row."""
-    faults: dict[str, tuple[Status, int]] = field(default_factory=dict)
-    """By teacher, the status of its latest reply and how many in a row ended so."""
+    faults: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By teacher, how its latest reply ended and how many in a row ended so."""
 
     def stop(self, teacher: str) -> bool:
         """Whether what is in flight should be the teacher's last."""
@@ -63,24 +65,31 @@ class Brakes:
         """A call of the teacher got no reply."""
         self.failures[teacher] += 1
 
-    def answered(self, reply: Reply, teacher: TeacherRecipe) -> None:
-        """A reply is in the store."""
-        self.failures[teacher.name] = 0
+    def answered(self, reply: Reply, asked: EngineRecipe) -> None:
+        """A reply is in the store; `asked`: the teacher that gave it, or the judge."""
+        self.failures[asked.name] = 0
         self.spent = Spent(
             self.spent.calls + 1,
             self.spent.tokens + reply.prompt_tokens + reply.completion_tokens,
             self.spent.cost_usd + (reply.cost_usd or 0.0),
         )
-        longer = sampling_for(teacher, reply.step).retry_max_tokens is not None
+        longer = sampling_for(asked, reply.step).retry_max_tokens is not None
         if not (reply.status is Status.TRUNCATED and longer):  # which is asked again, and says nothing yet
-            self._look_for_one_fault(reply)
+            self._look_for_one_fault(asked, _ended(reply, asked))
 
-    def _look_for_one_fault(self, reply: Reply) -> None:
-        status, count = self.faults.get(reply.teacher, (Status.OK, 0))
-        count = count + 1 if reply.status is status else 1
-        self.faults[reply.teacher] = (reply.status, count)
-        if count == _SAME_FAULT and reply.status is not Status.OK:
-            self.ledger.stopped[reply.teacher] = (
-                f"teacher {reply.teacher}: {count} replies in a row ended as `{reply.status}`; mend the server or "
-                f"the recipe, then `safety-reasoning traces retry RECIPE --reason {reply.status}`"
+    def _look_for_one_fault(self, asked: EngineRecipe, ended: str) -> None:
+        before, count = self.faults.get(asked.name, (_FINE, 0))
+        count = count + 1 if ended == before else 1
+        self.faults[asked.name] = (ended, count)
+        if count == _SAME_FAULT and ended != _FINE:
+            fix = f", then `safety-reasoning traces retry RECIPE --reason {ended}`" if ended in list(Status) else ""
+            self.ledger.stopped[asked.name] = (
+                f"{asked.title}: {count} replies in a row ended as `{ended}`; mend the server or the recipe{fix}"
             )
+
+
+def _ended(reply: Reply, asked: EngineRecipe) -> str:
+    """The reply's status; for a judge's whose answer cannot be read, why."""
+    if isinstance(asked, JudgeRecipe):
+        return read_opinion(reply, asked.rubric).fault
+    return _FINE if reply.status is Status.OK else reply.status

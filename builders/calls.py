@@ -24,6 +24,8 @@ class Step(StrEnum):
     """The full trace and the verdict beside it."""
     PREDICT = "predict"
     """A verdict by a teacher that is not told the gold label."""
+    JUDGE = "judge"
+    """What a judge makes of a trace; the call's teacher is the one whose trace it is."""
     EFFICIENT_1 = "efficient-1"
     """The full trace rewritten in one sentence; the others, in so many (paper, section 5.3)."""
     EFFICIENT_2 = "efficient-2"

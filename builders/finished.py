@@ -11,16 +11,22 @@ from pathlib import Path
 
 from safety_reasoning import filters
 from safety_reasoning.builders.calls import Call
-from safety_reasoning.builders.prompts import load_prompt
+from safety_reasoning.builders.prompts import load_prompt, rubric_modes
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.samples import digest
 
-_DECIDING = ("calls.py", "plan.py", "regenerate.py", "verdicts.py")
+_DECIDING = (
+    *("calls.py", "judge.py", "opinion.py", "plan.py", "questions.py", "regenerate.py", "sift.py", "verdicts.py"),
+)
+_PROMPTS = (
+    *("efficient", "again", "judge", "classify_safety", "classify_topic", "taxonomy_aegis", "taxonomy_wildguard"),
+)
 
 
 def policy(teacher: TeacherRecipe, recipe: Recipe) -> str:
     """What decides, beside a chain's first call, where it ends; the same for all samples."""
-    prompts = ("efficient", "again", "classify_safety", "classify_topic", "taxonomy_aegis", "taxonomy_wildguard")
+    judge = recipe.judge
+    prompts = [*_PROMPTS, *(f"rubric/{mode}" for mode in rubric_modes())]
     return digest(
         [
             _code(),
@@ -30,6 +36,8 @@ def policy(teacher: TeacherRecipe, recipe: Recipe) -> str:
             recipe.filters.model_dump(mode="json"),
             recipe.regenerate.attempts,
             teacher.samples,
+            None if judge is None else [judge.model, judge.rubric, judge.ask, judge.again, judge.structured],
+            None if judge is None else judge.sampling.model_dump(mode="json"),
             [sampling.model_dump(mode="json") for sampling in (teacher.full, teacher.predict, teacher.efficient)],
         ]
     )

@@ -17,20 +17,21 @@ from pathlib import Path
 from typing import cast
 
 from safety_reasoning.builders.brakes import Brakes
-from safety_reasoning.builders.calls import Reply, Request
+from safety_reasoning.builders.calls import Reply, Request, Step
 from safety_reasoning.builders.commit import Committer
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.progress import Progress
-from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe, Recipe, TeacherRecipe
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.spool import Spool
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.survey import Survey
 from safety_reasoning.builders.teachers.protocol import BatchTeacher, CallUnfinished, Teacher, TeacherStopped
+from safety_reasoning.builders.teachers.shared import SharedTeacher
 from safety_reasoning.errors import Stopped, UsageError
 
-OpenEngine = Callable[[TeacherRecipe], Teacher | BatchTeacher]
+OpenEngine = Callable[[EngineRecipe], Teacher | BatchTeacher]
 
 
 def generate(
@@ -81,6 +82,8 @@ class _Run:
     open_engine: OpenEngine
     survey: Survey
     brakes: Brakes
+    judge: SharedTeacher | None = None
+    """The judge's engine, where the recipe has one."""
 
     async def all(self) -> None:
         """Ask everything.
@@ -116,6 +119,7 @@ class _Run:
         self.progress.answered(self.ledger)
 
     async def _ask_all(self, stack: AsyncExitStack, committer: Committer) -> None:
+        self._prepare_judge(stack)
         async with asyncio.TaskGroup() as group:
             for teacher in self.recipe.teachers:
                 if not self.survey.lacks(teacher):
@@ -124,6 +128,12 @@ class _Run:
                     group.create_task(self._ask_in_waves(teacher, stack, committer))
                 else:
                     self._start_workers(teacher, group, stack, committer)
+
+    def _prepare_judge(self, stack: AsyncExitStack) -> None:
+        judge = self.recipe.judge
+        if judge is not None:
+            self.judge = SharedTeacher(judge, lambda: cast(Teacher, self.open_engine(judge)))
+            stack.push_async_callback(self.judge.close)
 
     def _start_workers(
         self, teacher: TeacherRecipe, group: asyncio.TaskGroup, stack: AsyncExitStack, committer: Committer
@@ -142,10 +152,12 @@ class _Run:
                 return
             await self._follow(sample, teacher, engine, committer)
 
-    async def _follow(self, sample: Sample, teacher: TeacherRecipe, engine: Teacher, committer: Committer) -> None:
-        """Ask a sample's calls one after another, as far as they can be answered."""
+    async def _follow(
+        self, sample: Sample, teacher: TeacherRecipe, engine: Teacher | None, committer: Committer
+    ) -> None:
+        """Ask a sample's calls one after another, as far as they can be answered; without an engine, the judge's."""
         paused = resume(sample, teacher, self.recipe, self.store)
-        while paused.call is not None:
+        while paused.call is not None and (engine or paused.call.step is Step.JUDGE):
             if paused.is_extra:
                 self.ledger.plan(teacher.name, Counter([paused.call.step]))
             reply = await self._asked(paused.call.request(paused.key), teacher, engine, committer)
@@ -155,28 +167,34 @@ class _Run:
             found, extra = paused.skip(self.store)  # replies behind a gap, at which the survey stopped
             self.ledger.plan(teacher.name, extra)
             self.ledger.found(teacher.name, found)
-        self.ledger.drop(teacher.name, paused.expected)
-        committer.note(self.survey.note_key(sample, teacher), paused.passed)
+        if paused.call is None:
+            self.ledger.drop(teacher.name, paused.expected)
+            committer.note(self.survey.note_key(sample, teacher), paused.passed)
 
     async def _asked(
-        self, request: Request, teacher: TeacherRecipe, engine: Teacher, committer: Committer
+        self, request: Request, teacher: TeacherRecipe, engine: Teacher | None, committer: Committer
     ) -> Reply | None:
         """The reply, on disk; None where there is none to be had now."""
-        if self.brakes.hold(teacher.name):
+        asked: EngineRecipe = teacher
+        if request.step is Step.JUDGE and self.recipe.judge:
+            asked, engine = self.recipe.judge, self.judge
+        if engine is None:
+            raise TypeError(f"nobody was opened to ask for {request.step}")
+        if self.brakes.hold(asked.name):
             return None
         line = self.ledger.line(teacher.name, request.step)
         line.in_flight += 1
         self.ledger.asked()
         try:
-            reply = _priced(await engine.ask(request), teacher)
+            reply = _priced(await engine.ask(request), asked)
             await committer.put(reply)
-            self.brakes.answered(reply, teacher)
+            self.brakes.answered(reply, asked)
         except CallUnfinished as error:
-            self.brakes.unfinished(teacher.name)
-            self.ledger.unfinished[f"{teacher.name}: {error}"] += 1
+            self.brakes.unfinished(asked.name)
+            self.ledger.unfinished[f"{asked.name}: {error}"] += 1
             return None
         except TeacherStopped as error:
-            self.ledger.stopped[teacher.name] = str(error)
+            self.ledger.stopped[asked.name] = str(error)
             return None
         finally:
             line.in_flight -= 1
@@ -205,6 +223,7 @@ class _Run:
         waves = Waves(
             engine=engine,
             folder=self._parts(teacher),
+            prepare=lambda: self._ask_judge(teacher, committer),
             next_requests=lambda: self._next_requests(teacher),
             keep=keep,
             enough=lambda: self.brakes.stop(teacher.name),
@@ -217,6 +236,22 @@ class _Run:
             for _ in self.survey.count((teacher,)):
                 await asyncio.sleep(0)
             self.ledger.unfinished.update({f"{teacher.name}: {kind}": n for kind, n in unfinished.items()})
+
+    async def _ask_judge(self, teacher: TeacherRecipe, committer: Committer) -> None:
+        """Ask the judge about every trace of the teacher that waits for it."""
+        if self.recipe.judge is None:
+            return
+        for _ in self.survey.count((teacher,)):
+            await asyncio.sleep(0)
+        samples = self.survey.lacking(teacher)
+
+        async def work() -> None:
+            for sample in samples:
+                await self._follow(sample, teacher, None, committer)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.recipe.judge.concurrency):
+                group.create_task(work())
 
     def _merge_parts(self) -> None:
         """Replies that a batch engine left for the store when its run was killed; any engine may go on from there."""
@@ -239,7 +274,7 @@ class _Run:
             pass
         for sample in islice(self.survey.lacking(teacher), self.brakes.room()):
             paused = resume(sample, teacher, self.recipe, self.store)
-            if paused.call is not None:
+            if paused.call is not None and paused.call.step is not Step.JUDGE:
                 self.ledger.line(teacher.name, paused.call.step).in_flight += 1
                 yield paused.call.request(paused.key)
 
@@ -252,10 +287,10 @@ def _usage_error(group: ExceptionGroup[Exception]) -> UsageError | None:
     return None
 
 
-def _priced(reply: Reply, teacher: TeacherRecipe) -> Reply:
-    if teacher.price is None:
+def _priced(reply: Reply, asked: EngineRecipe) -> Reply:
+    if asked.price is None:
         return reply
-    return replace(reply, cost_usd=teacher.price.of(reply.prompt_tokens, reply.completion_tokens))
+    return replace(reply, cost_usd=asked.price.of(reply.prompt_tokens, reply.completion_tokens))
 
 
 def _stop_on_sigterm() -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from safety_reasoning.builders.calls import Status
 from safety_reasoning.builders.left_out import LeftOut, Reason, left_out_sample
-from safety_reasoning.builders.plan import inputs
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.sift import inputs
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.verdicts import mismatch
 from safety_reasoning.errors import UsageError
@@ -27,7 +27,7 @@ class Joined:
     records: list[Record] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     dropped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Traces that are not released, by teacher, step and reason (a `Drop` or a `Status`)."""
+    """Traces that are not released, by teacher, step and reason (a `Drop`, a `Status` or the judge's)."""
 
 
 def join(recipe: Recipe, samples: Iterable[Sample], store: Store) -> Joined:
@@ -75,10 +75,10 @@ def _teacher_traces(
         )
     full, efficient, verdict = answers.full, answers.efficient, answers.verdict
     return TeacherTraces(
-        full=_released(full.trace, full.drops, teacher.name, FULL, joined),
+        full=_released(full.trace, full.reasons, teacher.name, FULL, joined),
         efficient=None
         if efficient is None
-        else _released(efficient.trace, efficient.drops, teacher.name, EFFICIENT, joined),
+        else _released(efficient.trace, efficient.reasons, teacher.name, EFFICIENT, joined),
         mismatch=mismatch(sample, verdict.answer) if verdict.status is Status.OK else None,
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 from safety_reasoning.builders.calls import Step
 from safety_reasoning.builders.join import Joined
 from safety_reasoning.builders.left_out import LeftOut
-from safety_reasoning.builders.plan import sentence_budget
-from safety_reasoning.builders.prompts import load_prompt
-from safety_reasoning.builders.recipe import Recipe, SourceRecipe, TeacherRecipe
+from safety_reasoning.builders.prompts import Prompt, load_prompt
+from safety_reasoning.builders.questions import sentence_budget
+from safety_reasoning.builders.recipe import JudgeRecipe, Recipe, SourceRecipe, TeacherRecipe
 from safety_reasoning.builders.sources.load import Loaded
 from safety_reasoning.builders.teachers.embedded import MODEL
 from safety_reasoning.schemas.columns import Task
@@ -49,6 +49,7 @@ def make_manifest(
         "absent_files": sorted(loaded.absent),
         "teachers": [_teacher(t, recipe) for t in sorted(recipe.teachers, key=lambda t: t.name)],
         "filters": recipe.filters.model_dump(mode="json"),
+        "judge": None if recipe.judge is None else _judge(recipe.judge),
         "regenerate": recipe.regenerate.model_dump(mode="json"),
         "configs": {task.value: config for task, config in configs.items()},
         "dropped_traces": [
@@ -110,10 +111,27 @@ def _teacher(teacher: TeacherRecipe, recipe: Recipe) -> Manifest:
     }
 
 
+def _judge(judge: JudgeRecipe) -> Manifest:
+    prompts = [load_prompt("judge"), *(load_prompt(f"rubric/{mode}") for mode in judge.rubric)]
+    return {
+        "name": judge.name,
+        "engine": judge.engine,
+        "model": judge.model or MODEL,
+        "ask": judge.ask,
+        "modes": list(judge.rubric),
+        "sampling": judge.sampling.model_dump(mode="json"),
+        "prompts": [_described(prompt) for prompt in prompts],
+    }
+
+
 def _prompts(step: Step, kinds: Sequence[str]) -> list[Manifest]:
     names = ["efficient"] if step.is_efficient else sorted({_PROMPTS[kind, step] for kind in kinds})
     prompts = [load_prompt(name) for name in names]
-    return [{"name": p.name, "version": p.version, "sha256": p.sha256} for p in prompts]
+    return [_described(prompt) for prompt in prompts]
+
+
+def _described(prompt: Prompt) -> Manifest:
+    return {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256}
 
 
 def _left_out(left_out: list[LeftOut]) -> list[Manifest]:

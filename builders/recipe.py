@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from safety_reasoning.builders.prompts import rubric_modes
 from safety_reasoning.builders.sources.selection import Selection
 from safety_reasoning.errors import UsageError
 from safety_reasoning.filters.limits import Limits
@@ -123,11 +124,11 @@ class RayRecipe(_Section):
     the store."""
 
 
-class TeacherRecipe(_Section):
-    """One teacher."""
+class EngineRecipe(_Section):
+    """A model, and how it is reached."""
 
     name: TeacherName
-    """Its part of the column names: lower-case letters, digits and underscores, a letter first."""
+    """A teacher's part of the column names: lower-case letters, digits and underscores, a letter first."""
     engine: Literal["openai", "vllm", "ray", "embedded"]
     """openai: any OpenAI-compatible server. vllm: the model in this process, in batches. ray: over a cluster,
     calling servers (with `base_urls`) or running the model there (without). embedded: SmolLM2-135M in this
@@ -139,25 +140,27 @@ class TeacherRecipe(_Section):
     api_key_env: str | None = None
     """openai, ray: the environment variable that holds the key; None for servers that want none."""
     concurrency: int = Field(default=16, ge=1)
-    """Calls in flight, over all servers of the teacher; vllm: calls in a batch; ray: for each worker."""
+    """Calls in flight, over all its servers; vllm: calls in a batch; ray: for each worker."""
     timeout_s: float = Field(default=1800.0, gt=0)
     """For one call; long traces take minutes."""
     attempts: int = Field(default=10, ge=1)
     """Tries of one call when the server is busy, fails or cuts the connection."""
-    full: Sampling = Sampling()
-    """For the full trace."""
-    efficient: Sampling = Sampling(max_tokens=1024)
-    """For the shortened trace."""
-    predict: Sampling = Sampling()
-    """For the blind prediction (`release.verdict = "blind"`)."""
-    samples: int = Field(default=1, ge=1)
-    """Full traces for one sample, each with its own seed; the release takes the best (see `plan.best`)."""
     price: Price | None = None
     """Its price table, for the cost of every reply and `budget.cost_usd`."""
     vllm: VllmRecipe = VllmRecipe()
     """engine vllm, and ray without `base_urls`."""
     ray: RayRecipe = RayRecipe()
     """engine ray."""
+
+    @property
+    def title(self) -> str:
+        """How errors name it: `teacher a`, `judge b`."""
+        return f"teacher {self.name}"
+
+    @property
+    def samplings(self) -> tuple[Sampling, ...]:
+        """How it is asked, in every way that the recipe knows."""
+        return tuple(value for _, value in self if isinstance(value, Sampling))
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -167,10 +170,65 @@ class TeacherRecipe(_Section):
             raise ValueError(f'engine "{self.engine}" needs `model`')
         if self.engine in {"embedded", "vllm"} and (self.base_urls or self.api_key_env):
             raise ValueError(f'engine "{self.engine}" serves itself: remove `base_urls` and `api_key_env`')
+        return self
+
+
+class TeacherRecipe(EngineRecipe):
+    """One teacher."""
+
+    full: Sampling = Sampling()
+    """For the full trace."""
+    efficient: Sampling = Sampling(max_tokens=1024)
+    """For the shortened trace."""
+    predict: Sampling = Sampling()
+    """For the blind prediction (`release.verdict = "blind"`)."""
+    samples: int = Field(default=1, ge=1)
+    """Full traces for one sample, each with its own seed; the release takes the best (see `sift.best`)."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
         if self.name in {"any", "majority", "all"}:
             raise ValueError(f"{self.name!r} is a keep rule: give the teacher another name")
         if self.name.startswith("trace_"):
             raise ValueError("a name that starts with `trace_` would make column names ambiguous")
+        return self
+
+
+class JudgeRecipe(EngineRecipe):
+    """A model that reads the traces under a rubric (builders/prompts/rubric) and refuses those it finds at fault.
+
+    A trace that it could not judge is not released either (`not_judged`).
+    """
+
+    sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=4096)
+    """How it is asked: its findings should not be a matter of chance."""
+    structured: bool = True
+    """Sends the JSON Schema of the answer as `response_format`; false for servers that refuse that field."""
+    ask: Literal["kept", "all"] = "kept"
+    """kept: about traces that the filters keep. all: about every trace, so that `traces report` can say how far it
+    agrees with them."""
+    again: int = Field(default=2, ge=0, le=9)
+    """Times that it is asked again, with another seed and warmer, when its answer cannot be read."""
+    modes: tuple[str, ...] = ()
+    """The rubric's failure modes that it looks for; () for all of them."""
+
+    @property
+    def title(self) -> str:
+        """See `EngineRecipe.title`."""
+        return f"judge {self.name}"
+
+    @property
+    def rubric(self) -> tuple[str, ...]:
+        """The failure modes that it looks for, sorted."""
+        return tuple(sorted(self.modes)) or rubric_modes()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        unknown = sorted(set(self.modes) - set(rubric_modes()))
+        if unknown:
+            raise ValueError(f"the rubric has no mode {unknown[0]!r}: use {', '.join(rubric_modes())}")
+        if self.engine == "ray":
+            raise ValueError('a judge has engine "openai", "vllm" or "embedded": give it the cluster\'s servers')
         return self
 
 
@@ -236,6 +294,8 @@ class Recipe(_Section):
     filters: Limits = Limits()
     """Where the filters of trace quality draw their lines (filters/limits.py)."""
     regenerate: Regenerate = Regenerate()
+    judge: JudgeRecipe | None = None
+    """A model that reads what the filters keep; None: no judge."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -247,9 +307,12 @@ class Recipe(_Section):
             raise ValueError("a source without traces needs at least one [[teachers]] section")
         if names and any(source.kind == "published" for source in self.sources):
             raise ValueError("a published source has its traces: give it a recipe without [[teachers]]")
-        unpriced = sorted(t.name for t in self.teachers if t.price is None)
+        if self.judge is not None and self.judge.name in names:
+            raise ValueError(f"judge.name = {self.judge.name!r} is a teacher's name: give the judge another one")
+        asked = [*self.teachers, *([self.judge] if self.judge else [])]
+        unpriced = sorted(one.name for one in asked if one.price is None)
         if self.budget.cost_usd is not None and unpriced:
-            raise ValueError(f"budget.cost_usd needs a `price` for every teacher; {unpriced[0]} has none")
+            raise ValueError(f"budget.cost_usd needs a `price` for every teacher and judge; {unpriced[0]} has none")
         if names and self.release.keep not in {"any", "majority", "all", *names}:
             raise ValueError(f"release.keep = {self.release.keep!r}: use any, majority, all or {', '.join(names)}")
         return self

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from safety_reasoning.builders.calls import Call, Status
+from safety_reasoning.builders.opinion import NOT_JUDGED, mode_of
 from safety_reasoning.filters.reasons import Drop
 
 _SEED_STEP = 1_000_003
@@ -38,17 +39,19 @@ WORDS: Mapping[str, str] = {
     Drop.BROKEN_MARKUP: "it held broken markup",
     Drop.TEMPLATE_ECHO: "it repeated these instructions",
     Drop.OVER_BUDGET: "it had more sentences than were asked for",
+    "unfounded": "it claimed things that the text under review does not say",
 }
 """What the teacher is told of a failure."""
 
 
 def again(call: Call, attempt: int, failures: Sequence[str]) -> Call:
-    """The call's attempt of that number, from 0; `failures`: why the attempts before were dropped, without doubles."""
+    """The call's attempt of that number, from 0; `failures`: why the attempts before were dropped."""
     if attempt == 0:
         return call
     sampling = call.sampling
     changes: dict[str, object] = {"seed": sampling.seed + attempt * _SEED_STEP}
     if attempt == _TOLD_FROM - 1:
         changes["temperature"] = sampling.temperature + _WARMER
-    told = tuple(WORDS[failure] for failure in failures) if attempt >= _TOLD_FROM else ()
+    words = dict.fromkeys(WORDS[mode_of(failure)] for failure in failures if failure != NOT_JUDGED)
+    told = tuple(words) if attempt >= _TOLD_FROM else ()
     return replace(call, attempt=attempt, avoid=told, sampling=sampling.changed(**changes))

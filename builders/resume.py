@@ -7,6 +7,7 @@ from safety_reasoning.builders.calls import Call, Reply, Step
 from safety_reasoning.builders.plan import Answers, Chain, chain, steps
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.samples import Sample
+from safety_reasoning.builders.sift import Sifted
 from safety_reasoning.builders.store import Store
 
 
@@ -22,6 +23,8 @@ class Paused:
     expected: Counter[Step]
     """Calls that are still to come if every trace is kept and none is truncated; `call` is among them, or comes in
     addition (see `is_extra`)."""
+    tried: list[Sifted]
+    """Every trace so far, in the order of the calls: those that are kept and those that were asked for again."""
     passed: Counter[Step] = field(default_factory=Counter)
     """Calls that had a reply."""
     answers: Answers | None = None
@@ -58,9 +61,10 @@ class Paused:
 
 def begin(sample: Sample, teacher: TeacherRecipe, recipe: Recipe) -> Paused:
     """The chain at its first call, whatever the store holds."""
-    calls = chain(sample, teacher, recipe)
+    tried: list[Sifted] = []
+    calls = chain(sample, teacher, recipe, tried)
     first = next(calls)
-    return Paused(calls, first, first.key, Counter(steps(teacher, recipe)))
+    return Paused(calls, first, first.key, Counter(steps(teacher, recipe)), tried)
 
 
 def resume(sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store) -> Paused:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from safety_reasoning.builders.calls import Step
 from safety_reasoning.builders.finished import note_key, policy
 from safety_reasoning.builders.ledger import Ledger
-from safety_reasoning.builders.plan import full_call, steps
+from safety_reasoning.builders.plan import steps
+from safety_reasoning.builders.questions import full_call
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.resume import begin
 from safety_reasoning.builders.samples import Sample

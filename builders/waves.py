@@ -31,6 +31,8 @@ class Waves:
     """Opens the engine; called when there is something to ask."""
     folder: Path
     """For requests and replies on their way."""
+    prepare: Callable[[], Awaitable[None]]
+    """Does what the next wave waits for and no batch can do: asks the judge."""
     next_requests: Callable[[], Iterator[Request]]
     """What can be asked now."""
     keep: Callable[[Sequence[Reply]], Awaitable[None]]
@@ -44,6 +46,7 @@ class Waves:
         Raises: TeacherStopped from the engine, UsageError if a folder or the store cannot be used.
         """
         while not self.enough():
+            await self.prepare()
             if not await self._write_requests():
                 return Counter()
             taken, unfinished = await self._wave(self.engine())

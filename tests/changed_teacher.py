@@ -43,12 +43,18 @@ class ChangedServer(TeacherServer):
         self.change = change
         self.bodies: list[dict[str, Any]] = []
         self.seen_s: list[float] = []
+        self.held = self.most_held = 0
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
         self.seen_s.append(time.monotonic())
-        response = await super()._complete(request)
+        self.held += 1
+        self.most_held = max(self.held, self.most_held)
+        try:
+            response = await super()._complete(request)
+        finally:
+            self.held -= 1
         if not isinstance(response, web.Response) or response.status != 200:
             return response
         completion = json.loads(response.text or "")

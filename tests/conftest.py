@@ -152,6 +152,7 @@ def write_recipe(
     teachers: list[dict[str, Any]],
     regenerate: int = 0,
     filters: dict[str, Any] | None = None,
+    judge: dict[str, Any] | None = None,
     **release: Any,
 ) -> Path:
     """A recipe whose release and store lie beside it; a trace that is dropped is asked again `regenerate` times."""
@@ -159,6 +160,7 @@ def write_recipe(
     parts += [_section("[[sources]]", source) for source in sources]
     parts += [_section("[[teachers]]", teacher) for teacher in teachers]
     parts += [_section("[regenerate]", {"attempts": regenerate}), _section("[filters]", filters or {})]
+    parts += [_section("[judge]", judge)] if judge else []
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts), encoding="utf-8")
     return path

@@ -89,4 +89,4 @@ def test_a_budget_of_money_needs_a_price_for_every_teacher(tmp_path: Path, run: 
     priced = openai_teacher("b", DEAD, price={"prompt": 1.0, "completion": 1.0})
     done = run("traces", "generate", recipe(tmp_path, one(DEAD), priced, budget={"cost_usd": 1}))
     assert done.returncode == 2
-    assert "budget.cost_usd needs a `price` for every teacher; a has none" in done.stderr
+    assert "budget.cost_usd needs a `price` for every teacher and judge; a has none" in done.stderr

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from safety_reasoning.builders.calls import Step
+from safety_reasoning.builders.opinion import read_opinion
+from safety_reasoning.builders.store import view_store
 from tests.conftest import SAMPLE, Run, write_aegis, write_dialogues, write_recipe
 
 pytestmark = [
@@ -79,3 +82,18 @@ def test_its_card_says_what_it_is_worth(calm: Path) -> None:
     card = (calm / "README.md").read_text(encoding="utf-8")
     assert "must not be used to" in card
     assert "135-million-parameter" in card
+
+
+def test_as_a_judge_it_answers_in_the_shape_that_is_asked_for(tmp_path: Path, run: Run) -> None:
+    path = small_recipe(tmp_path)
+    judge = (
+        'name = "j"\nengine = "embedded"\nmodes = ["label_leak"]\nsampling = { temperature = 0.0, max_tokens = 200 }'
+    )
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n[judge]\n{judge}\n[budget]\ncalls = 12\n", encoding="utf-8")
+    done = run("traces", "generate", path, timeout=200)
+    assert done.returncode in {0, 130}, done.stderr
+    with view_store(tmp_path / "store.sqlite") as store:
+        opinions = [read_opinion(reply, ("label_leak",)) for reply in store if reply.step is Step.JUDGE]
+    assert opinions
+    assert {opinion.fault for opinion in opinions} <= {"", "truncated"}
+    assert any(opinion.found is not None for opinion in opinions)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from safety_reasoning.builders.ask import open_teacher
 from safety_reasoning.builders.calls import Reply, Request, Status, Step
 from safety_reasoning.builders.generate import generate
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.parts import read_requests, write_replies
 from safety_reasoning.builders.progress import Silent
-from safety_reasoning.builders.recipe import Sampling, load_recipe
+from safety_reasoning.builders.recipe import JudgeRecipe, Sampling, load_recipe
 from safety_reasoning.builders.sources.load import load_sources
 from safety_reasoning.builders.store import open_store
 from safety_reasoning.errors import Stopped, UsageError
@@ -52,7 +53,14 @@ def batched(path: Path) -> tuple[Ledger, Batch]:
     loaded, ledger, engine = load_recipe(path), Ledger(), Batch()
     samples = load_sources(loaded.sources).samples
     with open_store(Path(loaded.release.store)) as store:
-        generate(loaded, samples, store, Silent(), lambda _: engine, ledger)
+        generate(
+            loaded,
+            samples,
+            store,
+            Silent(),
+            lambda asked: open_teacher(asked) if isinstance(asked, JudgeRecipe) else engine,
+            ledger,
+        )
     return ledger, engine
 
 
@@ -74,6 +82,11 @@ GAPS: dict[str, tuple[dict[str, Any], Callable[[Reply], bool]]] = {
         lambda reply: reply.status is Status.TRUNCATED,
     ),
     "longer replies": ({"full": LONGER}, lambda r: of(Step.FULL)(r) and r.status is Status.OK),
+    "the judge's": ({"judge": {}}, lambda r: r.step is Step.JUDGE),
+    "the judge's on the second of two samples": (
+        {"judge": {}, "samples": 2},
+        lambda r: r.step is Step.JUDGE and r.sample_index == 1,
+    ),
     "truncated first samples": (
         {"full": LONGER, "samples": 3},
         lambda r: r.status is Status.TRUNCATED and r.sample_index == 0,
@@ -87,8 +100,10 @@ def test_a_chain_that_lacks_a_part_is_completed_and_counted_to_the_call(
     tmp_path: Path, settings: dict[str, Any], lacks: Callable[[Reply], bool], engine: str
 ) -> None:
     settings = dict(settings)
-    release = {"verdict": settings.pop("verdict", "with_trace")}
+    release: dict[str, Any] = {"verdict": settings.pop("verdict", "with_trace")}
     with changed(short_of(100)) as live:
+        if "judge" in settings:
+            release["judge"] = openai_teacher("j", live.url) | settings.pop("judge")
         whole = tmp_path / "whole"
         asked(recipe(whole, one(live, **settings), rows=5, **release))
         replies = kept(whole)
@@ -101,7 +116,7 @@ def test_a_chain_that_lacks_a_part_is_completed_and_counted_to_the_call(
             ledger, count = asked(path), len(live.server.bodies) - before
         else:
             ledger, batch = batched(path)
-            count = len(batch.asked)
+            count = len(batch.asked) + len(live.server.bodies) - before
     assert {reply.key for reply in kept(tmp_path)} == {reply.key for reply in replies}
     assert count == len(replies) - there
     assert_whole(ledger)
@@ -134,3 +149,14 @@ def test_the_seconds_of_asking_are_those_from_the_first_call_to_the_last_commit(
         ledger = asked(recipe(tmp_path, one(live), rows=2))
     assert 0.2 <= ledger.asking_s < 30
     assert not math.isnan(ledger.asking_s)
+
+
+def test_the_judge_is_asked_between_waves(tmp_path: Path) -> None:
+    with changed(short_of(0)) as live:
+        judge = openai_teacher("j", live.url)
+        path = recipe(tmp_path, one(DEAD, engine="ray"), rows=5, judge=judge, filters={"off": ["verdict_line"]})
+        ledger, batch = batched(path)
+        assert_whole(ledger)
+        assert Counter(request.step for request in batch.asked) == {Step.FULL: 5, Step.EFFICIENT_1: 5}
+        assert len(live.server.bodies) == 5  # a rewrite that the filters drop is not judged
+        assert batched(path)[0].all().replies == 0

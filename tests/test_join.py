@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from safety_reasoning.builders.calls import Call, Reply, Status, Step
 from safety_reasoning.builders.join import Joined, join, kept_by, rejoin
-from safety_reasoning.builders.plan import efficient_call, full_call, judge_full, predict_call
+from safety_reasoning.builders.questions import efficient_call, full_call, predict_call
 from safety_reasoning.builders.recipe import Recipe
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.samples import Sample, TopicControlSample
+from safety_reasoning.builders.sift import sift_full
 from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.store import Store, open_store
 from safety_reasoning.errors import UsageError
@@ -49,7 +50,7 @@ def joined(
             _answer(store, call := full_call(sample, teacher), full)
             kept = store.get(call.key)
             assert kept is not None
-            if short is not None and not judge_full(sample, kept, made).drops:
+            if short is not None and not sift_full(sample, kept, made).drops:
                 _answer(store, efficient_call(sample, teacher, kept, 1), short)
         return join(made, [sample], store)
 

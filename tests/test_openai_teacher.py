@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from safety_reasoning.builders.calls import Reply, Request, Status
-from safety_reasoning.builders.plan import full_call
+from safety_reasoning.builders.questions import full_call
 from safety_reasoning.builders.recipe import TeacherRecipe
 from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.store import open_store

@@ -54,7 +54,8 @@ def test_the_base_install_needs_no_extra() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py"
     ]
-    block = "import sys, importlib\nfor name in ('xllamacpp', 'vllm', 'ray', 'openai', 'matplotlib', 'sklearn', 'krippendorff'): sys.modules[name] = None\n"
+    extras = ("xllamacpp", "vllm", "ray", "openai", "matplotlib", "sklearn", "krippendorff")
+    block = f"import sys, importlib\nfor name in {extras!r}: sys.modules[name] = None\n"
     code = block + f"for name in {modules!r}: importlib.import_module(name)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

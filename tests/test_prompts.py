@@ -1,13 +1,15 @@
 """Prompt files: the paper's to the letter, filled once."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders import prompts
 from safety_reasoning.builders.calls import Call, Status, Step
-from safety_reasoning.builders.plan import efficient_call, full_call, predict_call
 from safety_reasoning.builders.prompts import load_prompt, render
+from safety_reasoning.builders.questions import efficient_call, full_call, predict_call
 from safety_reasoning.builders.recipe import TeacherRecipe
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.sources import aegis, canttalk, wildguard
@@ -81,12 +83,12 @@ def test_filling_a_prompt_never_looks_at_the_text_again(name: str, data: st.Data
     prompt = load_prompt(name)
     hostile = st.sampled_from(["{prompt}", "{response}", "{{ 7*7 }}", "$prompt", "${x}", "%s", "\\g<0>"]) | st.text()
     variables = {variable: data.draw(hostile) for variable in prompt.variables}
-    parts = prompt.body
-    expected = []
-    for variable in prompt.variables:  # in the order of the body, each once
-        before, parts = parts.split("{" + variable + "}", 1)
-        expected += [before, variables[variable]]
-    assert render(prompt, variables) == "".join([*expected, parts])
+    places = re.finditer("|".join("{" + variable + "}" for variable in prompt.variables) or "$.", prompt.body)
+    expected, at = "", 0
+    for place in places:
+        expected += prompt.body[at : place.start()] + variables[place[0].strip("{}")]
+        at = place.end()
+    assert render(prompt, variables) == expected + prompt.body[at:]
 
 
 def test_the_head_is_what_all_samples_share() -> None:

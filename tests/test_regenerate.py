@@ -8,6 +8,7 @@ import pytest
 
 from safety_reasoning.builders.calls import Status, Step
 from safety_reasoning.builders.join import join
+from safety_reasoning.builders.prompts import rubric_modes
 from safety_reasoning.builders.recipe import load_recipe
 from safety_reasoning.builders.regenerate import AGAIN, WORDS
 from safety_reasoning.builders.sources.load import load_sources
@@ -139,5 +140,5 @@ def test_stopped_between_two_attempts_it_goes_on_to_the_same_release(tmp_path: P
 
 
 def test_every_failure_has_words_for_the_teacher() -> None:
-    assert set(WORDS) == set(Drop) | AGAIN
+    assert set(WORDS) == set(Drop) | AGAIN | set(rubric_modes())
     assert Status.REJECTED not in AGAIN

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from safety_reasoning.builders.left_out import Reason
-from safety_reasoning.builders.plan import full_call
+from safety_reasoning.builders.questions import full_call
 from safety_reasoning.builders.recipe import SourceRecipe, TeacherRecipe
 from safety_reasoning.builders.samples import ContentSafetySample
 from safety_reasoning.builders.sources.load import Loaded, load_sources

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders.calls import Call, Reply, Status
-from safety_reasoning.builders.plan import full_call
+from safety_reasoning.builders.questions import full_call
 from safety_reasoning.builders.recipe import TeacherRecipe
 from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.store import open_store

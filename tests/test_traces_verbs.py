@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 
 from safety_reasoning.builders.calls import Status, Step
 from safety_reasoning.builders.parts import write_replies
-from safety_reasoning.builders.store import open_store
+from safety_reasoning.builders.store import open_store, view_store
 from safety_reasoning.builders.teachers.server import Script
-from tests.conftest import LiveTeacher, Run, openai_teacher
+from tests.conftest import LiveTeacher, Run, both_tasks, openai_teacher
 from tests.stores import ALLOWED, Start, filled, recipe, refused, replies_of, reply, shown
 
 # generate
@@ -57,6 +58,17 @@ def test_generate_counts_chains_that_turn_out_shorter(tmp_path: Path, run: Run, 
     told = shown(run, "generate", recipe(tmp_path, openai_teacher("a", teacher(reject="prompt 3").url)))
     assert (told["total"], told["replies"], told["left"]) == (11, 11, 0)
     assert [line["failed"] for line in told["lines"]] == [{}, {"rejected": 1}]
+
+
+def test_generate_fills_a_store_for_several_budgets_of_sentences(tmp_path: Path, run: Run, teacher: Start) -> None:
+    live = teacher()
+    path = both_tasks(tmp_path, live.url, "a")
+    told = json.loads(run("traces", "generate", path, "--sentences", "3", "--sentences", "1", "--json").stdout)
+    assert [(one["sentences"], one["left"]) for one in told] == [(1, 0), (3, 0)]
+    with view_store(tmp_path / "store.sqlite") as store:
+        steps = Counter(reply.step for reply in store)
+    assert steps[Step.EFFICIENT_1] == steps[Step.EFFICIENT_3] == steps[Step.FULL] > 0
+    assert run("traces", "generate", path, "--sentences", "11").returncode == 2
 
 
 def test_generate_asks_only_the_teachers_that_are_named(tmp_path: Path, run: Run, teacher: Start) -> None:

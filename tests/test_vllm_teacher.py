@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from safety_reasoning.builders.calls import Reply, Request, Status, Step
-from safety_reasoning.builders.recipe import Sampling, TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe, Sampling, TeacherRecipe
 from safety_reasoning.builders.store import open_store
 from safety_reasoning.builders.teachers import vllm
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
@@ -75,7 +75,7 @@ class Scripted:
 def using(
     teacher: TeacherRecipe,
     do: Callable[[VllmTeacher], Awaitable[T]],
-    load: Callable[[TeacherRecipe], Engine] | None = None,
+    load: Callable[[EngineRecipe], Engine] | None = None,
 ) -> T:
     """What `do` returns for a teacher that is closed afterwards."""
 
@@ -187,7 +187,7 @@ def test_a_model_that_fails_stops_the_teacher_and_its_words_are_not_repeated(mis
 def test_a_model_that_cannot_be_loaded_stops_the_teacher_for_later_calls_too() -> None:
     loads = 0
 
-    def load(teacher: TeacherRecipe) -> Engine:
+    def load(teacher: EngineRecipe) -> Engine:
         nonlocal loads
         loads += 1
         raise TeacherStopped(f"vLLM cannot serve {teacher.model!r}: no such model")
@@ -205,7 +205,7 @@ def test_nothing_is_loaded_for_a_teacher_that_is_not_asked() -> None:
     async def nothing(live: VllmTeacher) -> None:
         pass
 
-    def load(teacher: TeacherRecipe) -> Engine:
+    def load(teacher: EngineRecipe) -> Engine:
         raise AssertionError
 
     using(recipe(), nothing, load)
@@ -244,7 +244,7 @@ def test_closing_does_not_wait_for_ever_for_a_model_that_is_being_loaded(monkeyp
     monkeypatch.setattr(vllm, "_CLOSE_S", 0.1)
     loaded = threading.Event()
 
-    def load(teacher: TeacherRecipe) -> Engine:
+    def load(teacher: EngineRecipe) -> Engine:
         loaded.wait(60)
         return Scripted()
 

@@ -6,8 +6,8 @@ mode has one, and the gold labels in the answer's format. The loss is on the com
 
 from typing import Literal, TypedDict
 
-from safety_reasoning.builders.plan import inference_prompt
 from safety_reasoning.builders.prompts import load_prompt, render
+from safety_reasoning.builders.questions import inference_prompt
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.samples import ContentSafetySample, Sample
 from safety_reasoning.builders.verdicts import END_THINK, THINK

@@ -62,6 +62,12 @@ def load_prompt(name: str) -> Prompt:
     return _parse(name, path.read_text(encoding="utf-8"))
 
 
+@cache
+def rubric_modes() -> tuple[str, ...]:
+    """The failure modes that the judge's rubric describes, sorted; `rubric/MODE` is the prompt of one."""
+    return tuple(sorted(path.stem for path in (_FOLDER / "rubric").glob("*.md")))
+
+
 def _parse(name: str, text: str) -> Prompt:
     _, front, body = text.split(_FRONT, 2)
     head = yaml.safe_load(front)

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from safety_reasoning.builders.calls import Reply, Request, Status
-from safety_reasoning.builders.recipe import TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe
 from safety_reasoning.builders.samples import digest
 from safety_reasoning.builders.teachers.client import BadBody, ChatClient, HttpStatus
 from safety_reasoning.builders.teachers.completion import complete
@@ -109,7 +109,7 @@ class _Server:
 class EmbeddedTeacher:
     """A pool of embedded servers, one a core and at most `concurrency`."""
 
-    def __init__(self, recipe: TeacherRecipe) -> None:
+    def __init__(self, recipe: EngineRecipe) -> None:
         model = model_path()
         self._folder = tempfile.TemporaryDirectory(prefix="safety-reasoning-")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 import tenacity
 
 from safety_reasoning.builders.calls import Reply, Request, Status
-from safety_reasoning.builders.recipe import TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe
 from safety_reasoning.builders.teachers.client import BadBody, ChatClient, Failed, HttpStatus
 from safety_reasoning.builders.teachers.completion import complete
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
@@ -46,7 +46,7 @@ class _Endpoint:
 class OpenAITeacher:
     """One teacher on one or more servers; a call goes to the least busy server that has not just failed."""
 
-    def __init__(self, recipe: TeacherRecipe) -> None:
+    def __init__(self, recipe: EngineRecipe) -> None:
         key = api_key(recipe)
         self._recipe = recipe
         self._endpoints = [
@@ -131,7 +131,7 @@ class OpenAITeacher:
             await endpoint.client.close()
 
 
-def api_key(recipe: TeacherRecipe) -> str:
+def api_key(recipe: EngineRecipe) -> str:
     """The key from the environment, 'none' for a server that wants none.
 
     Raises: UsageError naming the variable, if the recipe names one that is not set.
@@ -141,7 +141,7 @@ def api_key(recipe: TeacherRecipe) -> str:
     key = os.environ.get(recipe.api_key_env, "")
     if not key:
         raise UsageError(
-            f"teacher {recipe.name}: the environment variable {recipe.api_key_env} is not set",
+            f"{recipe.title}: the environment variable {recipe.api_key_env} is not set",
             why="the recipe names it as the holder of the key",
             fix=f"export {recipe.api_key_env}=…, or remove `api_key_env` for a server that wants no key",
         )
@@ -179,11 +179,11 @@ def retry_after_s(header: str, now: float) -> float | None:
     return asked if 0 < asked < float("inf") else None
 
 
-def _refusal(recipe: TeacherRecipe, status: int) -> str:
+def _refusal(recipe: EngineRecipe, status: int) -> str:
     if status == 404:
         return (
-            f"teacher {recipe.name}: the server knows no model {recipe.model!r} or no such path (HTTP 404); "
+            f"{recipe.title}: the server knows no model {recipe.model!r} or no such path (HTTP 404); "
             "correct `model` or `base_urls`"
         )
     holder = recipe.api_key_env or "no variable: the recipe has no `api_key_env`"
-    return f"teacher {recipe.name}: the server refuses the key (HTTP {status}); it is read from {holder}"
+    return f"{recipe.title}: the server refuses the key (HTTP {status}); it is read from {holder}"

@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 
 from safety_reasoning.builders.calls import Reply
 from safety_reasoning.builders.parts import request_of, write_replies
-from safety_reasoning.builders.recipe import TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe
 from safety_reasoning.builders.teachers.openai import OpenAITeacher, api_key
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, Teacher, TeacherStopped
 from safety_reasoning.builders.teachers.vllm import VllmTeacher
@@ -82,7 +82,7 @@ class _Secret:
 class _Actor:
     """Asks the rows of all its open blocks, `concurrency` at a time."""
 
-    def __init__(self, recipe: TeacherRecipe, key: _Secret, replies: Path, flag: Path) -> None:
+    def __init__(self, recipe: EngineRecipe, key: _Secret, replies: Path, flag: Path) -> None:
         self._slots = asyncio.Semaphore(recipe.concurrency)
         self._replies, self._flag = replies, flag
         self._name, self._parts = uuid.uuid4().hex, 0
@@ -158,12 +158,12 @@ class _Actor:
 class RayTeacher:
     """One teacher on a cluster. `answer` blocks: call it in a thread."""
 
-    def __init__(self, recipe: TeacherRecipe) -> None:
+    def __init__(self, recipe: EngineRecipe) -> None:
         if importlib.util.find_spec("ray") is None:
             raise missing_extra("ray", "ray")
         if recipe.ray.address.startswith("ray://"):
             raise UsageError(
-                f"teacher {recipe.name}: ray.address is {recipe.ray.address!r}",
+                f"{recipe.title}: ray.address is {recipe.ray.address!r}",
                 why="Ray Data does not work through Ray's client",
                 fix="run on a machine of the cluster, with address = 'auto' or 'HOST:6379'",
             )
@@ -197,7 +197,7 @@ class RayTeacher:
         address = self._recipe.ray.address
         if _connected and _connected[0] != address:
             raise UsageError(
-                f"teacher {self._recipe.name}: ray.address is {address!r}, another teacher's is {_connected[0]!r}",
+                f"{self._recipe.title}: ray.address is {address!r}, another teacher's is {_connected[0]!r}",
                 why="one run uses one Ray cluster",
                 fix="give them the same address, or a recipe each",
             )
@@ -218,7 +218,7 @@ class RayTeacher:
             outcome.set_result(self._tallied(requests, flag))
         except importlib.import_module("ray").exceptions.RayError as error:
             words = str(error).strip().rpartition("\n")[2][:500]  # above it: the worker's traceback
-            outcome.set_exception(TeacherStopped(f"teacher {self._recipe.name}: the Ray cluster failed: {words}"))
+            outcome.set_exception(TeacherStopped(f"{self._recipe.title}: the Ray cluster failed: {words}"))
         except BaseException as error:
             outcome.set_exception(error)
 
@@ -281,7 +281,7 @@ class RayTeacher:
         there = importlib.import_module("ray").cluster_resources().get("GPU", 0)
         if self._address == "local" and 0 < there < wanted * workers:
             raise UsageError(
-                f"teacher {self._recipe.name}: {workers} workers of {wanted} GPUs, and {there:g} are here",
+                f"{self._recipe.title}: {workers} workers of {wanted} GPUs, and {there:g} are here",
                 fix="correct `ray.workers` or `vllm.tensor_parallel`",
             )
         if self._address == "local" and not there:  # vLLM's build for the CPU, or its own words

@@ -7,6 +7,7 @@ prompt and the number of times it was asked, so that a run can be repeated.
 
 import asyncio
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,8 @@ class Script:
     """Length of a full trace."""
     wrong: float = 0.0
     """Share of prompts that get the other verdict."""
+    found: float = 0.0
+    """Share of traces in which it finds the rubric's first fault when it is asked as a judge."""
     field: str = "reasoning"
     """Where the trace goes: `reasoning`, `reasoning_content` or `think` (tags in the content)."""
     busy: float = 0.0
@@ -146,6 +149,9 @@ class TeacherServer:
 
     def _reply(self, text: str, prompt: str) -> tuple[str | None, str]:
         """(reasoning, answer)."""
+        findings = _findings(text, found=_share(f"{prompt} found") < self.script.found)
+        if findings:
+            return None, findings
         trace = f"Case {prompt[:8]} was read in full. {_prose(self.script.words, int(prompt[:8], 16))}"
         wrong = _share(f"{prompt} wrong") < self.script.wrong
         verdict = _verdict(text, wrong=wrong)
@@ -183,6 +189,17 @@ def _prose(words: int, start: int) -> str:
         for n in range(start % 2431, start % 2431 + max(1, round(words / 7.5)))
     )
     return " ".join(sentences)
+
+
+def _findings(text: str, *, found: bool) -> str:
+    """A judge's answer in the shape that its prompt ends with; '' for a prompt that wants none."""
+    last = text.rpartition("\n")[2]
+    if not last.startswith('{"'):
+        return ""
+    findings = json.loads(last)
+    if found:
+        findings[next(iter(findings))] = {"evidence": "read in full", "present": True}
+    return json.dumps(findings)
 
 
 def _verdict(text: str, *, wrong: bool) -> str | None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from safety_reasoning.builders.calls import Reply, Request, Status
-from safety_reasoning.builders.recipe import Sampling, TeacherRecipe
+from safety_reasoning.builders.recipe import EngineRecipe, Sampling
 from safety_reasoning.builders.teachers.completion import status_of
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.builders.verdicts import split_think
@@ -65,11 +65,11 @@ class Engine(Protocol):
 class VllmTeacher:
     """One model; loaded, by a thread of its own, when the first call comes."""
 
-    def __init__(self, recipe: TeacherRecipe, load: "Callable[[TeacherRecipe], Engine] | None" = None) -> None:
+    def __init__(self, recipe: EngineRecipe, load: "Callable[[EngineRecipe], Engine] | None" = None) -> None:
         if load is None and importlib.util.find_spec("vllm") is None:
             raise missing_extra("vllm", "vllm")
-        for sampling in (recipe.full, recipe.efficient, recipe.predict):
-            split_fields(recipe.name, sampling)
+        for sampling in recipe.samplings:
+            split_fields(recipe.title, sampling)
         self._recipe, self._load = recipe, load or _Vllm
         self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -101,7 +101,7 @@ class VllmTeacher:
             why = str(error)
         except BaseException as error:  # whatever vLLM raises, an exit too; its words may quote a prompt
             why = f"vLLM failed with {type(error).__name__}; its own messages say more"
-        stopped = f"teacher {self._recipe.name}: {why}"
+        stopped = f"{self._recipe.title}: {why}"
         for reply in batch.values():
             _settle(reply, TeacherStopped(stopped))
         while not (self._closing.is_set() and self._asked.empty()):
@@ -150,7 +150,7 @@ def _settle(reply: "Future[Reply]", outcome: Reply | Exception) -> None:
             reply.set_result(outcome)
 
 
-def split_fields(teacher: str, sampling: Sampling) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_fields(asked_of: str, sampling: Sampling) -> tuple[dict[str, Any], dict[str, Any]]:
     """(fields of the request, arguments of the chat template).
 
     Raises: UsageError naming a field of `extra_body` that would have no effect here.
@@ -163,7 +163,7 @@ def split_fields(teacher: str, sampling: Sampling) -> tuple[dict[str, Any], dict
     unknown = sorted(fields.keys() - PASSED)
     if unknown:
         raise UsageError(
-            f"teacher {teacher}: the vllm engine does not pass on extra_body.{unknown[0]}",
+            f"{asked_of}: the vllm engine does not pass on extra_body.{unknown[0]}",
             why=f"it knows chat_template_kwargs, reasoning_effort, {', '.join(sorted(PASSED))}",
             fix="remove it, or serve the model and ask it with engine = 'openai'",
         )
@@ -174,7 +174,7 @@ def split_fields(teacher: str, sampling: Sampling) -> tuple[dict[str, Any], dict
 class _Vllm:
     """vLLM's `LLM`, stepped by hand."""
 
-    def __init__(self, recipe: TeacherRecipe) -> None:
+    def __init__(self, recipe: EngineRecipe) -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # warnings may quote a prompt
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # a fork beside threads may hang
@@ -190,10 +190,10 @@ class _Vllm:
             said = " ".join(str(error).partition("[type=")[0].split())  # without pydantic's quote of the arguments
             raise TeacherStopped(f"vLLM cannot serve {recipe.model!r}: {said[:300]}") from error
 
-    def _start(self, recipe: TeacherRecipe) -> None:
+    def _start(self, recipe: EngineRecipe) -> None:
         self._request = importlib.import_module("vllm.entrypoints.openai.chat_completion.protocol")
         self._refusal = importlib.import_module("vllm.exceptions").VLLMClientError
-        for sampling in (recipe.full, recipe.efficient, recipe.predict):
+        for sampling in recipe.samplings:
             self._chat(sampling, sampling.seed)  # a wrong value shows before the model is loaded
         name = recipe.vllm.reasoning_parser
         args = {"tensor_parallel_size": recipe.vllm.tensor_parallel, "reasoning_parser": name}
@@ -209,7 +209,7 @@ class _Vllm:
 
     def _chat(self, sampling: Sampling, seed: int) -> tuple[Any, dict[str, Any]]:
         """(the server's request, without the prompt; the chat template's arguments)."""
-        fields, template = split_fields(self._recipe.name, sampling)
+        fields, template = split_fields(self._recipe.title, sampling)
         return self._request.ChatCompletionRequest(messages=[], seed=seed, **fields), template
 
     def add(self, request: Request) -> str:

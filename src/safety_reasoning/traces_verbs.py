@@ -26,6 +26,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 def generate(
     recipe: RecipeArgument,
     teacher: Annotated[list[str] | None, typer.Option(help="Ask only this teacher; may be given again.")] = None,
+    sentences: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=10, help="The budget of a rewrite, in place of the recipe's; may be given again."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the teachers what the store lacks, going on where an earlier run stopped; make no release."""
@@ -34,16 +38,25 @@ def generate(
     from safety_reasoning.builders.recipe import load_recipe
     from safety_reasoning.display import Display
 
-    loaded, ledger = load_recipe(recipe), Ledger()
+    loaded = load_recipe(recipe)
+    ledgers: dict[int, Ledger] = {}
     try:
-        with Display() as display:
-            ask_teachers(loaded, display, ledger, teacher or ())
+        for budget in sorted(set(sentences or [loaded.release.sentences])):
+            release = loaded.release.model_copy(update={"sentences": budget})
+            ledgers[budget] = Ledger()
+            with Display() as display:
+                asked = loaded.model_copy(update={"release": release})
+                ask_teachers(asked, display, ledgers[budget], teacher or ())
     finally:  # however it ended: the summary says what is left
         if as_json:
-            print(json.dumps(ledger.summary()))
+            summaries = [{"sentences": budget} | ledger.summary() for budget, ledger in ledgers.items()]
+            print(json.dumps(summaries if sentences else summaries[0]))
         else:
-            whole = ledger.all()
-            print(f"{whole.replies} replies were added, {whole.before} were there, {max(whole.left, 0)} are missing")
+            for ledger in ledgers.values():
+                whole = ledger.all()
+                print(
+                    f"{whole.replies} replies were added, {whole.before} were there, {max(whole.left, 0)} are missing"
+                )
 
 
 @app.command()
