@@ -1,17 +1,15 @@
 """Generate: ask the teachers what the store does not hold yet.
 
 A survey counts what is there and marks the samples that lack something; then workers, as many a teacher as its
-recipe's `concurrency`, each follow one sample's chain of calls at a time. A worker goes on only when its reply is
-on disk, so whatever stops the run, at most the calls in flight are asked again.
+recipe's `concurrency`, each follow one sample's chain of calls at a time.
 """
 
 import asyncio
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -19,6 +17,7 @@ from typing import cast
 from safety_reasoning.builders.brakes import Brakes
 from safety_reasoning.builders.calls import Reply, Request, Step
 from safety_reasoning.builders.commit import Committer
+from safety_reasoning.builders.follow import Follower, priced
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.progress import Progress
 from safety_reasoning.builders.recipe import EngineRecipe, Recipe, TeacherRecipe
@@ -27,7 +26,7 @@ from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.spool import Spool
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.survey import Survey
-from safety_reasoning.builders.teachers.protocol import BatchTeacher, CallUnfinished, Teacher, TeacherStopped
+from safety_reasoning.builders.teachers.protocol import BatchTeacher, Teacher, TeacherStopped
 from safety_reasoning.builders.teachers.shared import SharedTeacher
 from safety_reasoning.errors import Stopped, UsageError
 
@@ -82,8 +81,6 @@ class _Run:
     open_engine: OpenEngine
     survey: Survey
     brakes: Brakes
-    judge: SharedTeacher | None = None
-    """The judge's engine, where the recipe has one."""
 
     async def all(self) -> None:
         """Ask everything.
@@ -119,88 +116,49 @@ class _Run:
         self.progress.answered(self.ledger)
 
     async def _ask_all(self, stack: AsyncExitStack, committer: Committer) -> None:
-        self._prepare_judge(stack)
+        follower = self._follower(stack, committer)
         async with asyncio.TaskGroup() as group:
             for teacher in self.recipe.teachers:
                 if not self.survey.lacks(teacher):
                     continue  # a finished teacher starts no server and needs no key
                 if teacher.engine == "ray":
-                    group.create_task(self._ask_in_waves(teacher, stack, committer))
+                    group.create_task(self._ask_in_waves(teacher, stack, follower))
                 else:
-                    self._start_workers(teacher, group, stack, committer)
+                    self._start_workers(teacher, group, stack, follower)
 
-    def _prepare_judge(self, stack: AsyncExitStack) -> None:
-        judge = self.recipe.judge
-        if judge is not None:
-            self.judge = SharedTeacher(judge, lambda: cast(Teacher, self.open_engine(judge)))
-            stack.push_async_callback(self.judge.close)
+    def _follower(self, stack: AsyncExitStack, committer: Committer) -> Follower:
+        recipe, judge = self.recipe.judge, None
+        if recipe is not None:
+            judge = SharedTeacher(recipe, lambda: cast(Teacher, self.open_engine(recipe)))
+            stack.push_async_callback(judge.close)
+        return Follower(
+            recipe=self.recipe,
+            store=self.store,
+            survey=self.survey,
+            ledger=self.ledger,
+            brakes=self.brakes,
+            committer=committer,
+            judge=judge,
+        )
 
     def _start_workers(
-        self, teacher: TeacherRecipe, group: asyncio.TaskGroup, stack: AsyncExitStack, committer: Committer
+        self, teacher: TeacherRecipe, group: asyncio.TaskGroup, stack: AsyncExitStack, follower: Follower
     ) -> None:
         engine = cast(Teacher, self.open_engine(teacher))
         stack.push_async_callback(engine.close)
         samples = self.survey.lacking(teacher)  # every worker takes from the same iterator
         for _ in range(min(teacher.concurrency, self.survey.lacks(teacher))):
-            group.create_task(self._work(teacher, engine, samples, committer))
+            group.create_task(self._work(teacher, engine, samples, follower))
 
     async def _work(
-        self, teacher: TeacherRecipe, engine: Teacher, samples: Iterator[Sample], committer: Committer
+        self, teacher: TeacherRecipe, engine: Teacher | None, samples: Iterator[Sample], follower: Follower
     ) -> None:
         for sample in samples:
             if self.brakes.hold(teacher.name):
                 return
-            await self._follow(sample, teacher, engine, committer)
+            await follower.follow(sample, teacher, engine)
 
-    async def _follow(
-        self, sample: Sample, teacher: TeacherRecipe, engine: Teacher | None, committer: Committer
-    ) -> None:
-        """Ask a sample's calls one after another, as far as they can be answered; without an engine, the judge's."""
-        paused = resume(sample, teacher, self.recipe, self.store)
-        while paused.call is not None and (engine or paused.call.step is Step.JUDGE):
-            if paused.is_extra:
-                self.ledger.plan(teacher.name, Counter([paused.call.step]))
-            reply = await self._asked(paused.call.request(paused.key), teacher, engine, committer)
-            if reply is None:
-                return
-            paused.go_on(reply)
-            found, extra = paused.skip(self.store)  # replies behind a gap, at which the survey stopped
-            self.ledger.plan(teacher.name, extra)
-            self.ledger.found(teacher.name, found)
-        if paused.call is None:
-            self.ledger.drop(teacher.name, paused.expected)
-            committer.note(self.survey.note_key(sample, teacher), paused.passed)
-
-    async def _asked(
-        self, request: Request, teacher: TeacherRecipe, engine: Teacher | None, committer: Committer
-    ) -> Reply | None:
-        """The reply, on disk; None where there is none to be had now."""
-        asked: EngineRecipe = teacher
-        if request.step is Step.JUDGE and self.recipe.judge:
-            asked, engine = self.recipe.judge, self.judge
-        if engine is None:
-            raise TypeError(f"nobody was opened to ask for {request.step}")
-        if self.brakes.hold(asked.name):
-            return None
-        line = self.ledger.line(teacher.name, request.step)
-        line.in_flight += 1
-        self.ledger.asked()
-        try:
-            reply = _priced(await engine.ask(request), asked)
-            await committer.put(reply)
-            self.brakes.answered(reply, asked)
-        except CallUnfinished as error:
-            self.brakes.unfinished(asked.name)
-            self.ledger.unfinished[f"{asked.name}: {error}"] += 1
-            return None
-        except TeacherStopped as error:
-            self.ledger.stopped[asked.name] = str(error)
-            return None
-        finally:
-            line.in_flight -= 1
-        return reply
-
-    async def _ask_in_waves(self, teacher: TeacherRecipe, stack: AsyncExitStack, committer: Committer) -> None:
+    async def _ask_in_waves(self, teacher: TeacherRecipe, stack: AsyncExitStack, follower: Follower) -> None:
         from safety_reasoning.builders.waves import Waves  # it brings pyarrow, 40 MB that other engines do without
 
         opened: list[BatchTeacher] = []
@@ -213,8 +171,8 @@ class _Run:
             return opened[0]
 
         async def keep(replies: Sequence[Reply]) -> None:
-            new = {reply.key: _priced(reply, teacher) for reply in replies if reply.key not in self.store}
-            await committer.put_all(list(new.values()))
+            new = {reply.key: priced(reply, teacher) for reply in replies if reply.key not in self.store}
+            await follower.committer.put_all(list(new.values()))
             for reply in new.values():
                 line = self.ledger.line(teacher.name, reply.step)
                 line.in_flight = max(0, line.in_flight - 1)
@@ -223,7 +181,7 @@ class _Run:
         waves = Waves(
             engine=engine,
             folder=self._parts(teacher),
-            prepare=lambda: self._ask_judge(teacher, committer),
+            prepare=lambda: self._ask_judge(teacher, follower),
             next_requests=lambda: self._next_requests(teacher),
             keep=keep,
             enough=lambda: self.brakes.stop(teacher.name),
@@ -237,21 +195,16 @@ class _Run:
                 await asyncio.sleep(0)
             self.ledger.unfinished.update({f"{teacher.name}: {kind}": n for kind, n in unfinished.items()})
 
-    async def _ask_judge(self, teacher: TeacherRecipe, committer: Committer) -> None:
+    async def _ask_judge(self, teacher: TeacherRecipe, follower: Follower) -> None:
         """Ask the judge about every trace of the teacher that waits for it."""
         if self.recipe.judge is None:
             return
         for _ in self.survey.count((teacher,)):
             await asyncio.sleep(0)
         samples = self.survey.lacking(teacher)
-
-        async def work() -> None:
-            for sample in samples:
-                await self._follow(sample, teacher, None, committer)
-
         async with asyncio.TaskGroup() as group:
             for _ in range(self.recipe.judge.concurrency):
-                group.create_task(work())
+                group.create_task(self._work(teacher, None, samples, follower))
 
     def _merge_parts(self) -> None:
         """Replies that a batch engine left for the store when its run was killed; any engine may go on from there."""
@@ -262,7 +215,7 @@ class _Run:
             from safety_reasoning.builders.waves import reply_parts
 
             for part in reply_parts(self._parts(teacher)):
-                self.store.append(_priced(reply, teacher) for reply in read_replies(part))
+                self.store.append(priced(reply, teacher) for reply in read_replies(part))
                 part.unlink()
 
     def _parts(self, teacher: TeacherRecipe) -> Path:
@@ -285,12 +238,6 @@ def _usage_error(group: ExceptionGroup[Exception]) -> UsageError | None:
         if isinstance(found, UsageError):
             return found
     return None
-
-
-def _priced(reply: Reply, asked: EngineRecipe) -> Reply:
-    if asked.price is None:
-        return reply
-    return replace(reply, cost_usd=asked.price.of(reply.prompt_tokens, reply.completion_tokens))
 
 
 def _stop_on_sigterm() -> None:
