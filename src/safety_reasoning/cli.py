@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from safety_reasoning import hub_verbs, review_verbs, traces_verbs, version_verbs
+from safety_reasoning import hub_verbs, review_verbs, traces_verbs, train_verbs, version_verbs
 from safety_reasoning.errors import Stopped, UsageError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(traces_verbs.app, name="traces")
 app.add_typer(review_verbs.app)
 app.add_typer(version_verbs.app)
 app.add_typer(hub_verbs.app)
+app.add_typer(train_verbs.app, name="train")
 
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
