@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from safety_reasoning.builders.calls import Reply, Step
+from safety_reasoning.builders.calls import Reply
+from safety_reasoning.builders.finished import Ended
 from safety_reasoning.builders.store import Progressed, Store
 
 _GROUP = 64
@@ -26,7 +26,7 @@ class Committer:
         self._progress = progress
         self._told_s = 0.0
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
-        self._ended: dict[str, Counter[Step]] = {}
+        self._ended: dict[str, Ended] = {}
 
     async def put(self, reply: Reply) -> None:
         """Return when the reply is on disk."""
@@ -38,9 +38,9 @@ class Committer:
         """Return when all of them are on disk."""
         await asyncio.gather(*(self.put(reply) for reply in replies))
 
-    def note(self, key: str, calls: Counter[Step]) -> None:
+    def note(self, key: str, ended: Ended) -> None:
         """A chain has ended; written with the next replies, or at the end."""
-        self._ended[key] = calls
+        self._ended[key] = ended
 
     def end(self) -> None:
         """No more replies come; `run` ends when those that came are written."""
@@ -67,9 +67,7 @@ class Committer:
                 if not on_disk.done():  # it is, where its worker was cancelled
                     on_disk.set_result(None)
 
-    def _write(
-        self, replies: Sequence[Reply], progress: list[Progressed] | None, ended: Mapping[str, Counter[Step]]
-    ) -> None:
+    def _write(self, replies: Sequence[Reply], progress: list[Progressed] | None, ended: Mapping[str, Ended]) -> None:
         if replies:
             self._store.append(replies)
         self._store.note_finished(ended)

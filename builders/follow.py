@@ -45,9 +45,9 @@ class Follower:
             found, extra = paused.skip(self.store)  # replies behind a gap, at which the survey stopped
             self.ledger.plan(teacher.name, extra)
             self.ledger.found(teacher.name, found)
-        if paused.call is None:
+        if paused.ended is not None:
             self.ledger.drop(teacher.name, paused.expected)
-            self.committer.note(self.survey.note_key(sample, teacher), paused.passed)
+            self.committer.note(self.survey.note_key(sample, teacher), paused.ended)
 
     async def _ask(self, request: Request, teacher: TeacherRecipe, engine: Teacher | None) -> Reply | None:
         """The reply, on disk; None where there is none to be had now."""

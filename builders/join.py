@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-from safety_reasoning.builders.calls import Status
+from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.finished import Ended, note_key, policy
 from safety_reasoning.builders.left_out import LeftOut, Reason, left_out_sample
+from safety_reasoning.builders.questions import full_call
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.records import Record, TeacherTraces
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
-from safety_reasoning.builders.sift import inputs
+from safety_reasoning.builders.sift import efficient_trace, full_trace, inputs
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.verdicts import mismatch
 from safety_reasoning.errors import UsageError
@@ -37,8 +40,10 @@ def join(recipe: Recipe, samples: Iterable[Sample], store: Store) -> Joined:
     """
     joined = Joined()
     teachers = sorted(recipe.teachers, key=lambda teacher: teacher.name)
+    policies = {teacher.name: policy(teacher, recipe) for teacher in teachers}
     for sample in samples:
-        traces = {t.name: _teacher_traces(sample, t, recipe, store, joined) for t in teachers}
+        ends = {t.name: _ended(sample, t, recipe, store, policies[t.name]) for t in teachers}
+        traces = {name: _teacher_traces(sample, name, ended, store, joined) for name, ended in ends.items()}
         _keep(Record(sample=sample, traces=traces), recipe.release.keep, joined)
     return joined
 
@@ -63,29 +68,41 @@ def _check_rule(rule: str, teachers: Sequence[str]) -> None:
         )
 
 
-def _teacher_traces(
-    sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store, joined: Joined
-) -> TeacherTraces:
-    answers = resume(sample, teacher, recipe, store).answers
-    if answers is None:
-        raise UsageError(
-            "the store lacks replies that the recipe needs",
-            why="not every call was answered yet",
-            fix="run `safety-reasoning build` with this recipe first",
-        )
-    full, efficient, verdict = answers.full, answers.efficient, answers.verdict
+def _ended(sample: Sample, teacher: TeacherRecipe, recipe: Recipe, store: Store, decided_by: str) -> Ended:
+    """Where the chain ended: as the run noted it, else by following it."""
+    noted = store.finished(note_key(decided_by, full_call(sample, teacher)))
+    return noted or resume(sample, teacher, recipe, store).ended or _incomplete()
+
+
+def _teacher_traces(sample: Sample, teacher: str, ended: Ended, store: Store, joined: Joined) -> TeacherTraces:
+    full = _reply(store, ended.full.key)
+    verdict = full if ended.verdict == full.key else _reply(store, ended.verdict)
+    efficient = None
+    if ended.efficient is not None:
+        short = efficient_trace(_reply(store, ended.efficient.key))
+        efficient = _released(short, ended.efficient.reasons, teacher, EFFICIENT, joined)
     return TeacherTraces(
-        full=_released(full.trace, full.reasons, teacher.name, FULL, joined),
-        efficient=None
-        if efficient is None
-        else _released(efficient.trace, efficient.reasons, teacher.name, EFFICIENT, joined),
+        full=_released(full_trace(full), ended.full.reasons, teacher, FULL, joined),
+        efficient=efficient,
         mismatch=mismatch(sample, verdict.answer) if verdict.status is Status.OK else None,
     )
 
 
-def _released(trace: str | None, drops: Sequence[str], teacher: str, step: str, joined: Joined) -> str | None:
-    joined.dropped.update((teacher, step, reason) for reason in drops[:1])
-    return None if drops else trace
+def _reply(store: Store, key: str) -> Reply:
+    return store.get(key) or _incomplete()
+
+
+def _incomplete() -> NoReturn:
+    raise UsageError(
+        "the store lacks replies that the recipe needs",
+        why="not every call was answered yet",
+        fix="run `safety-reasoning build` with this recipe first",
+    )
+
+
+def _released(trace: str | None, reasons: Sequence[str], teacher: str, step: str, joined: Joined) -> str | None:
+    joined.dropped.update((teacher, step, reason) for reason in reasons[:1])
+    return None if reasons else trace
 
 
 def _filtered(record: Record, teacher: str, recipe: Recipe, joined: Joined) -> TeacherTraces:

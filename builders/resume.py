@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from safety_reasoning.builders.calls import Call, Reply, Step
+from safety_reasoning.builders.finished import End, Ended
 from safety_reasoning.builders.plan import Answers, Chain, chain, steps
 from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.samples import Sample
@@ -29,6 +30,19 @@ class Paused:
     """Calls that had a reply."""
     answers: Answers | None = None
     """At the end."""
+
+    @property
+    def ended(self) -> Ended | None:
+        """Where the chain ended; None before its end."""
+        if self.answers is None:
+            return None
+        full, efficient = self.answers.full, self.answers.efficient
+        return Ended(
+            calls=self.passed,
+            full=End(full.reply.key, full.reasons),
+            verdict=self.answers.verdict.key,
+            efficient=None if efficient is None else End(efficient.reply.key, efficient.reasons),
+        )
 
     @property
     def is_extra(self) -> bool:

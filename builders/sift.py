@@ -48,19 +48,31 @@ def best(sample: Sample, fulls: Sequence[Sifted]) -> Sifted:
     return next(agreeing, kept[0] if kept else fulls[0])
 
 
+def full_trace(reply: Reply) -> str | None:
+    """The full trace of a reply: its reasoning; None where it has none or is no answer."""
+    if reply.status is not Status.OK or reply.reasoning is None:
+        return None
+    return strip_think(reply.reasoning)
+
+
+def efficient_trace(reply: Reply) -> str | None:
+    """The efficient trace of a reply: the whole of its answer on one line; None where it is no answer."""
+    return strip_think(" ".join(reply.answer.split())) if reply.status is Status.OK else None
+
+
 def sift_full(sample: Sample, reply: Reply, recipe: Recipe) -> Sifted:
     """The full trace of a reply under the recipe's filters."""
-    text = None if reply.reasoning is None else strip_think(reply.reasoning)
-    if reply.status is not Status.OK or text is None:
+    text = full_trace(reply)
+    if text is None:
         return Sifted(reply=reply, trace=None, answer=reply.answer, drops=(reply.status,))
     return _sifted(sample, reply, recipe, _Read(text, reply.answer, "full", full_prompt(sample)))
 
 
 def sift_efficient(sample: Sample, reply: Reply, full: Reply, recipe: Recipe) -> Sifted:
-    """The efficient trace of a reply, the whole of its answer, under the recipe's filters and its budget."""
-    if reply.status is not Status.OK:
+    """The efficient trace of a reply under the recipe's filters and its budget."""
+    text = efficient_trace(reply)
+    if text is None:
         return Sifted(reply=reply, trace=None, answer=full.answer, drops=(reply.status,))
-    text = strip_think(" ".join(reply.answer.split()))
     sifted = _sifted(sample, reply, recipe, _Read(text, full.answer, "efficient", "efficient"))
     return replace(sifted, drops=(*sifted.drops, *_over_budget(text, recipe)))
 

@@ -8,7 +8,6 @@ may read.
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import zstandard
 from filelock import FileLock, Timeout
 
 from safety_reasoning.builders.calls import Reply, Status, Step
+from safety_reasoning.builders.finished import Ended
 from safety_reasoning.builders.store_file import COLUMNS, connect, unusable
 from safety_reasoning.errors import UsageError
 
@@ -102,18 +102,18 @@ class Store:
             db.execute("DELETE FROM finished")
             return db.execute(f"DELETE FROM replies WHERE {which}", values).rowcount  # noqa: S608 - constants
 
-    def note_finished(self, chains: Mapping[str, Counter[Step]]) -> None:
-        """Note that these chains have ended, and how many calls of each step they had (`builders.finished`)."""
-        rows = [(bytes.fromhex(key), json.dumps(calls)) for key, calls in chains.items()]
+    def note_finished(self, chains: Mapping[str, Ended]) -> None:
+        """Note where these chains ended, by their keys (`builders.finished`)."""
+        rows = [(bytes.fromhex(key), json.dumps(ended.as_json())) for key, ended in chains.items()]
         if rows:
             with self._writing() as db:
                 db.executemany("INSERT INTO finished VALUES (?, ?) ON CONFLICT DO NOTHING", rows)
 
-    def finished(self, key: str) -> Counter[Step] | None:
-        """The calls of a chain that has ended, by step; None where that is not noted."""
+    def finished(self, key: str) -> Ended | None:
+        """Where a chain ended; None where that is not noted."""
         with self._reading():
             row = self._db.execute("SELECT calls FROM finished WHERE key = ?", (bytes.fromhex(key),)).fetchone()
-            return None if row is None else Counter({Step(step): n for step, n in json.loads(row[0]).items()})
+            return None if row is None else Ended.of_json(json.loads(row[0]))
 
     def set_progress(self, lines: Iterable[Progressed]) -> None:
         """Replace what is known of the latest run."""

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from safety_reasoning.builders.calls import Step
-from safety_reasoning.builders.finished import note_key, policy
+from safety_reasoning.builders.finished import Ended, note_key, policy
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.plan import steps
 from safety_reasoning.builders.questions import full_call
@@ -26,7 +25,7 @@ class Survey:
         self._samples, self._store, self._ledger = samples, store, ledger
         self._pending = {teacher.name: bytearray(len(samples)) for teacher in recipe.teachers}
         self._policies = {teacher.name: policy(teacher, recipe) for teacher in recipe.teachers}
-        self._notes: dict[str, Counter[Step]] = {}
+        self._notes: dict[str, Ended] = {}
 
     def lacks(self, teacher: TeacherRecipe) -> int:
         """Samples whose chain lacks a reply of the teacher."""
@@ -59,18 +58,19 @@ class Survey:
         key = self.note_key(sample, teacher)
         noted = self._store.finished(key)
         if noted is not None:
-            self._ledger.plan(teacher.name, noted)
-            self._ledger.found(teacher.name, noted)
+            self._ledger.plan(teacher.name, noted.calls)
+            self._ledger.found(teacher.name, noted.calls)
             return False
         self._ledger.plan(teacher.name, Counter(steps(teacher, self._recipe)))
         paused = begin(sample, teacher, self._recipe)
         found, extra = paused.skip(self._store)
         self._ledger.plan(teacher.name, extra)
         self._ledger.found(teacher.name, found)
-        if paused.call is None:
+        ended = paused.ended
+        if ended is not None:
             self._ledger.drop(teacher.name, paused.expected)
-            self._notes[key] = paused.passed
-        return paused.call is not None
+            self._notes[key] = ended
+        return ended is None
 
     def _write_notes(self) -> None:
         self._store.note_finished(self._notes)

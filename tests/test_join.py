@@ -1,7 +1,9 @@
 """Joining replies to records, and the keep rule."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,17 @@ from safety_reasoning.builders.sift import sift_full
 from safety_reasoning.builders.sources.aegis import to_sample
 from safety_reasoning.builders.store import Store, open_store
 from safety_reasoning.errors import UsageError
-from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
+from tests.conftest import (
+    LiveTeacher,
+    Run,
+    aegis_row,
+    build_here,
+    openai_teacher,
+    serving,
+    tree,
+    write_aegis,
+    write_recipe,
+)
 
 SAMPLE = to_sample(aegis_row(), {})
 KEEP = ["any", "majority", "all"]
@@ -227,3 +239,28 @@ def test_every_sample_is_released_or_left_out_under_every_rule(
     assert 0 < left_out.height < 30
     assert set(left_out.get_column("reason")) == {"keep_rule"}
     assert frame.height + left_out.height == 30
+
+
+@pytest.mark.parametrize("change", [{}, {"verdict": "blind"}, {"judge": True}], ids=["plain", "blind", "judged"])
+def test_a_release_is_the_same_with_and_without_notes_of_where_chains_ended(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    with serving(found=0.3, wrong=0.3) as live:
+        judge = openai_teacher("j", live.url) if change.pop("judge", None) else None
+        rows = [aegis_row(prompt=f"prompt {n}") for n in range(30)]
+        path = write_recipe(
+            tmp_path / "recipe.toml",
+            sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", rows)}],
+            teachers=[openai_teacher("a", live.url), openai_teacher("b", live.url)],
+            regenerate=1,
+            filters={"max_words_full": 45},  # drops about half of them
+            judge=judge,
+            **change,
+        )
+        build_here(path)
+    noted = tree(tmp_path / "release")
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        assert db.execute("DELETE FROM finished").rowcount == 60
+        db.commit()
+    build_here(path, ask=False)
+    assert tree(tmp_path / "release") == noted
