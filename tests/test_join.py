@@ -247,7 +247,8 @@ def test_a_release_is_the_same_with_and_without_notes_of_where_chains_ended(
 ) -> None:
     with serving(found=0.3, wrong=0.3) as live:
         judge = openai_teacher("j", live.url) if change.pop("judge", None) else None
-        rows = [aegis_row(prompt=f"prompt {n}") for n in range(30)]
+        labels = ("safe", "unsafe")  # a blind prediction says harmful
+        rows = [aegis_row(prompt=f"prompt {n}", prompt_label=labels[n % 2]) for n in range(30)]
         path = write_recipe(
             tmp_path / "recipe.toml",
             sources=[{"kind": "aegis", "path": write_aegis(tmp_path / "aegis", rows)}],
