@@ -10,9 +10,11 @@ from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.manifest import Manifest
 from safety_reasoning.builders.progress import Progress
 from safety_reasoning.builders.recipe import Recipe
-from safety_reasoning.builders.release import refuse_foreign, write_release
+from safety_reasoning.builders.release import write_release
 from safety_reasoning.builders.sources.load import Loaded, load_sources
 from safety_reasoning.builders.store import open_store
+from safety_reasoning.place import refuse_foreign
+from safety_reasoning.schemas.folder import MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ def build(recipe: Recipe, progress: Progress, *, strict: bool = False, ask: bool
     Without `ask` no teacher is asked: the release is made from the store as it is.
     Raises: UsageError, or Stopped where a further run goes on; what was answered is kept.
     """
-    refuse_foreign(Path(recipe.release.out))
+    refuse_foreign(Path(recipe.release.out), marker=MANIFEST, what="release")
     progress.stage("reading sources")
     loaded = load_sources(recipe.sources, strict=strict)
     joined = _from_store(recipe, loaded, progress, ask=ask) if recipe.teachers else rejoin(recipe, loaded.records)

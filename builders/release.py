@@ -3,15 +3,9 @@
 Same records, same bytes: rows are sorted by key, nothing carries a time.
 """
 
-import ctypes
 import dataclasses
-import errno
 import json
-import os
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +23,7 @@ from safety_reasoning.cards.render import render_card
 from safety_reasoning.cards.statistics import statistics
 from safety_reasoning.errors import UsageError
 from safety_reasoning.files import sha256_of
+from safety_reasoning.place import replaced
 from safety_reasoning.schemas.columns import JSONL_FILE, Naming, Task, families
 from safety_reasoning.schemas.features import arrow_schema
 from safety_reasoning.schemas.folder import MANIFEST, validate_folder
@@ -50,7 +45,7 @@ def write_release(recipe: Recipe, loaded: Loaded, joined: Joined) -> Manifest:
             fix="see the counts above; loosen `release.keep`, or mend the teacher",
         )
     out = Path(recipe.release.out)
-    with _aside(out) as folder:
+    with replaced(out, marker=MANIFEST, what="release") as folder:
         manifest = _write(folder, recipe, loaded, joined)
         report = validate_folder(folder)
         if report.total:
@@ -140,75 +135,3 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
 
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _aside(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place if the block ends well; otherwise `out` is untouched."""
-    refuse_foreign(out)
-    new = out.with_name(f".{out.name}.new")
-    try:
-        if new.exists():
-            shutil.rmtree(new)
-        new.mkdir(parents=True)
-        yield new
-        _flush(new)
-        _exchange(new, out)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(
-            f"release {out} cannot be written",
-            why=str(error),
-            fix="make room or mend the permissions, then run again: the old release and the store are untouched",
-        ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def refuse_foreign(out: Path) -> None:
-    """Raise UsageError if `out` holds anything that is not a release: it would be replaced whole."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is not a folder", fix="give the recipe another `release.out`")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise UsageError(
-            f"{out} is not empty and is no release",
-            why=f"it has no {MANIFEST}; a release replaces its folder as a whole",
-            fix="give the recipe another `release.out`, or empty the folder",
-        )
-
-
-def _flush(folder: Path) -> None:
-    """Everything on disk before the exchange: after a power cut the new release is whole or not there."""
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _exchange(new: Path, out: Path) -> None:
-    """Put `new` where `out` is, in one step where the system can (Linux), so that no instant has neither."""
-    if not out.exists():
-        new.rename(out)
-    elif not _renameat2_exchange(new, out):
-        old = out.with_name(f".{out.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-        new.rename(out)
-        shutil.rmtree(old)
-
-
-def _renameat2_exchange(a: Path, b: Path) -> bool:
-    """Whether the kernel exchanged the two; False where it or the file system does not know how."""
-    if not sys.platform.startswith("linux"):
-        return False
-    at_fdcwd, exchange = -100, 2
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    if libc.renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), exchange) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-        return False
-    raise OSError(code, os.strerror(code), str(b))

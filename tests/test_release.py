@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from safety_reasoning.builders.release import refuse_foreign
 from safety_reasoning.errors import UsageError
 from safety_reasoning.filters.reasons import Drop
+from safety_reasoning.place import refuse_foreign
 from safety_reasoning.schemas.columns import Task
 from safety_reasoning.schemas.features import features
 from safety_reasoning.schemas.folder import validate_folder
@@ -172,7 +172,7 @@ def test_a_place_that_is_no_release_is_refused_before_anything_is_asked(
     path = both_tasks(tmp_path, live.url, "a")
     make(tmp_path / "release")
     before = tree(tmp_path)
-    with pytest.raises(UsageError, match=r"release\.out"):
+    with pytest.raises(UsageError, match=r"is not a folder|is no release"):
         build_here(path)
     assert tree(tmp_path) == before
     assert live.server.calls == 0
@@ -197,10 +197,10 @@ def test_a_link_stays_and_its_target_becomes_the_release(tmp_path: Path, live: L
 
 def test_a_folder_whose_manifest_is_no_file_is_no_release(tmp_path: Path) -> None:
     (tmp_path / "release").mkdir()
-    refuse_foreign(tmp_path / "release")  # an empty one is taken
+    refuse_foreign(tmp_path / "release", marker="manifest.json", what="release")  # an empty one is taken
     (tmp_path / "release" / "manifest.json").mkdir()
     with pytest.raises(UsageError, match="is no release"):
-        refuse_foreign(tmp_path / "release")
+        refuse_foreign(tmp_path / "release", marker="manifest.json", what="release")
 
 
 def test_published_names_come_back_as_the_cards(tmp_path: Path, live: LiveTeacher, release: Path) -> None:
