@@ -54,7 +54,7 @@ def test_the_base_install_needs_no_extra() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py"
     ]
-    extras = ("xllamacpp", "vllm", "ray", "openai", "matplotlib", "sklearn", "krippendorff")
+    extras = ("xllamacpp", "vllm", "ray", "openai", "matplotlib", "scipy", "sklearn", "krippendorff")
     block = f"import sys, importlib\nfor name in {extras!r}: sys.modules[name] = None\n"
     code = block + f"for name in {modules!r}: importlib.import_module(name)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
