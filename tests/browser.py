@@ -13,9 +13,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+if TYPE_CHECKING:
+    from safety_reasoning.review.sample import Drawn
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -51,11 +55,12 @@ def open_review(context: BrowserContext, address: str, reviewer: str) -> Page:
 
 
 def picture(out: Path) -> None:
-    """The page as a reviewer sees it who has gone back to a trace, marked it and sees what was found."""
+    """The page as a reviewer sees it who has marked a trace and gone back to see what was found in it."""
     from PIL import Image
 
+    from safety_reasoning.builders.recipe import load_recipe
     from tests.conftest import ROOT
-    from tests.reviews import reviewing
+    from tests.reviews import drawn, mark_of, reviewing, save_marks
 
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.toml"
@@ -63,11 +68,17 @@ def picture(out: Path) -> None:
         shutil.copy(ROOT / "build" / "quickstart" / "store.sqlite", folder)
         text = text.replace("../build/quickstart/", "").replace("../sample", str(ROOT / "sample"))
         recipe.write_text(text, encoding="utf-8")
+        loaded = load_recipe(recipe)
+        sample = drawn(loaded)
+        shown = next(n for n, one in enumerate(sample) if one.stratum.reason == "repetition" and len(_words(one)) > 20)
+        save_marks(loaded, [mark_of(one, "Anna") for one in sample[:shown]])
         with reviewing(recipe) as served, chromium() as browser:
-            context = browser.new_context(viewport={"width": 1360, "height": 860})
-            page = open_review(context, served.address, "Anna")
-            for keys in (("r", "p"), ("c",), ("l",), ("v", "t"), ("r",)):
-                _mark(page, *keys)
+            page = browser.new_context(viewport={"width": 1360, "height": 860}).new_page()
+            page.goto(f"{served.address}&reviewer=Anna")
+            expect(page.locator("#place")).to_have_text(f"Trace {shown + 1} of {len(sample)}")
+            for key in ("r", "Enter"):
+                page.keyboard.press(key)
+            expect(page.locator("#place")).to_have_text(f"Trace {shown + 2} of {len(sample)}")
             page.keyboard.press("ArrowLeft")
             expect(page.locator("#found")).to_be_visible()
             page.screenshot(path=out)
@@ -75,11 +86,8 @@ def picture(out: Path) -> None:
         whole.quantize(256).save(out, optimize=True)
 
 
-def _mark(page: Page, *keys: str) -> None:
-    place = page.locator("#place").inner_text()
-    for key in (*keys, "Enter"):
-        page.keyboard.press(key)
-    expect(page.locator("#place")).not_to_have_text(place)
+def _words(one: "Drawn") -> list[str]:
+    return (one.tried.sifted.trace or "").split()
 
 
 if __name__ == "__main__":

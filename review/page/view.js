@@ -68,7 +68,7 @@ export function showCase(shown) {
   putText($("answer"), shown.answer || "(none)");
   putText($("trace"), shown.trace);
   const words = shown.trace.split(/\s+/u).filter(Boolean).length;
-  $("origin").textContent = `${shown.teacher}, ${shown.step}, ${words.toLocaleString("en")} words`;
+  $("origin").textContent = `${shown.teacher}, ${shown.step}, ${words.toLocaleString("en")} ${words === 1 ? "word" : "words"}`;
   for (const id of ["case", "reading"]) $(id).scrollTop = 0;
   $("modes-pane").scrollTop = 0;
 }
