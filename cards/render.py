@@ -12,8 +12,18 @@ from safety_reasoning.schemas.columns import Task
 from safety_reasoning.schemas.features import features
 from safety_reasoning.schemas.record import Schema, record_schema
 
+CARD = "README.md"
+"""The card's file in a release."""
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _MARKDOWN = re.compile(r"[|`\[\]*\\]")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_OF_A_VERSION = (
+    re.compile(r"(?m)^version: \S+\n"),
+    re.compile(r"(?<=, version )\d+\.\d+\.\d+(?=: )"),
+    re.compile(r"(?ms)^## Changelog\n.*?(?=^## |\Z)"),
+)
+"""What a version alone puts into a card: its line of metadata, its number in the first sentence, its notes."""
 _TITLES = {Task.CONTENT_SAFETY: "Content safety", Task.TOPIC_CONTROL: "Topic control"}
 
 
@@ -27,7 +37,7 @@ def render_card(manifest: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": _cell, "percent": _percent}
+    environment.filters |= {"cell": _cell, "percent": _percent, "prose": _prose}
     text = environment.get_template("dataset_card.md.j2").render(
         m=manifest,
         configs={task: manifest["configs"][task] for task in Task if task in manifest["configs"]},
@@ -37,6 +47,27 @@ def render_card(manifest: dict[str, Any]) -> str:
         embedded=[t for t in manifest["teachers"] if t["engine"] == "embedded"],
     )
     return f"---\n{_metadata(manifest)}\n---\n{text}"
+
+
+def without_version(card: str) -> str:
+    """The card without what a version alone changes, so that two versions can be compared."""
+    for part in _OF_A_VERSION:
+        card = part.sub("", card, count=1)
+    return card
+
+
+def prose(text: str) -> str:
+    """A sentence of Markdown of which code spans are kept and all other markup is escaped."""
+    line = " ".join(text.split())
+    pieces, end = [], 0
+    for span in _CODE_SPAN.finditer(line):
+        pieces += [_escaped(line[end : span.start()]), span[0]]
+        end = span.end()
+    return "".join([*pieces, _escaped(line[end:])])
+
+
+def _escaped(line: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", html.escape(line, quote=False))
 
 
 def _schema(task: Task, manifest: dict[str, Any]) -> Schema:
@@ -66,6 +97,7 @@ def _metadata(manifest: dict[str, Any]) -> str:
         language=manifest["language"],
         task_categories=["text-classification", "text-generation"],
         tags=["safety", "guardrails", "content-safety", "topic-control", "reasoning", "reasoning-traces"],
+        version=manifest["version"],
         size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1M")],
     )
     infos, configs = DatasetInfosDict(), MetadataConfigs()
@@ -87,8 +119,11 @@ def _metadata(manifest: dict[str, Any]) -> str:
 
 def _cell(value: object) -> Markup:
     """A value as one cell of a table: whatever a source put into a name stays text."""
-    line = html.escape(" ".join(str(value).split()), quote=False)
-    return Markup(_MARKDOWN.sub(r"\\\g<0>", line))  # noqa: S704 - escaped here
+    return Markup(_escaped(" ".join(str(value).split())))  # noqa: S704 - escaped here
+
+
+def _prose(text: str) -> Markup:
+    return Markup(prose(text))  # noqa: S704 - escaped there
 
 
 def _percent(share: float | None) -> str:

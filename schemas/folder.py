@@ -32,7 +32,7 @@ def validate(path: str, *, limit: int = 100, naming: Naming = "card") -> Report:
 
 def _fetched(reference: str) -> Path:
     repo, _, revision = reference.partition("@")
-    return fetch_snapshot(repo, revision or "main", ["*.jsonl", "*.parquet", "*.json", "README.md"])
+    return fetch_snapshot(repo, revision or "main", ["*.jsonl", "*.parquet", "*.json", "*.md"])
 
 
 def validate_folder(folder: Path, *, limit: int = 100, naming: Naming = "card") -> Report:

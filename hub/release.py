@@ -1,0 +1,118 @@
+"""What is to be published: a release of records, or the folder of a trained guard."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from safety_reasoning.errors import UsageError
+from safety_reasoning.hub.folder import LocalFile, hashed, hidden_files, refuse_links, visible_files
+from safety_reasoning.hub.remote import Kind
+from safety_reasoning.schemas.folder import MANIFEST
+
+TRAINING = "training.json"
+"""Beside a trained guard: its `version`, and the `release` that it was trained on, {"repo": …, "revision": …}, or a
+list of these."""
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"
+TAG = regex.compile(rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A folder that is ready to be published, and how it is to be tagged."""
+
+    folder: Path
+    kind: Kind
+    tag: str
+    files: Mapping[str, LocalFile]
+    records: Mapping[str, int]
+    """Records by config; empty for a model."""
+    unpublished: tuple[str, ...]
+    """Files of the folder whose names begin with a dot, which are left where they are."""
+
+
+def kind_of(folder: Path) -> Kind:
+    """Whether the folder is a release (it has a manifest) or a guard (config.json and *.safetensors).
+
+    Raises: UsageError if it is neither.
+    """
+    if (folder / MANIFEST).is_file():
+        return "dataset"
+    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        return "model"
+    raise UsageError(
+        f"{folder} is neither a release nor a trained guard",
+        why=f"a release has {MANIFEST}, a guard config.json and *.safetensors",
+        fix="name the folder that `safety-reasoning build` or a training run wrote",
+    )
+
+
+def read_release(folder: Path, tag: str | None) -> Release:
+    """The folder as it is now, with the hash of every file that is to be published.
+
+    Raises: UsageError if it is neither release nor guard, holds links, or no tag is known for it.
+    """
+    kind = kind_of(folder)
+    refuse_links(folder)
+    manifest = read_json(folder / (MANIFEST if kind == "dataset" else TRAINING))
+    names = [*manifest["files"], MANIFEST] if kind == "dataset" else visible_files(folder)
+    files = hashed(folder, names)
+    if kind == "dataset":
+        _refuse_changed(folder, manifest, files)
+    return Release(
+        folder=folder,
+        kind=kind,
+        tag=_tag(kind, manifest.get("version"), tag),
+        files=files,
+        records={name: config["records"] for name, config in manifest.get("configs", {}).items()},
+        unpublished=tuple(name for name in hidden_files(folder) if name not in files),
+    )
+
+
+def _refuse_changed(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, LocalFile]) -> None:
+    changed = [name for name, stated in manifest["files"].items() if stated["sha256"] != files[name].sha256]
+    if changed:
+        raise UsageError(
+            f"{folder / changed[0]} is not what {MANIFEST} states",
+            why="it changed while the release was looked at, or the release was never checked",
+            fix="push again when nothing writes to it",
+        )
+
+
+def _tag(kind: Kind, version: object, given: str | None) -> str:
+    stated = f"v{version}" if version is not None else None
+    tag = given if kind == "model" and given else stated
+    if given and given != tag:
+        raise UsageError(
+            f"the release is {stated}, not {given}",
+            why="a release is tagged with the version that its manifest and card state",
+            fix="leave --tag out, or give the release another version with `safety-reasoning bump`",
+        )
+    if tag is None or not TAG.fullmatch(tag):
+        where = MANIFEST if kind == "dataset" else f"--tag or the version in {TRAINING}"
+        raise UsageError("no tag follows from the version", why=f"{where} must give one like 1.2.3 (tag v1.2.3)")
+    return tag
+
+
+def version_of(tag: str) -> tuple[int, ...]:
+    """The three numbers of a tag, to compare."""
+    return tuple(map(int, tag.removeprefix("v").split(".")))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises: UsageError if the file is not there or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read", why=error.strerror or "") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON", why=str(error)) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is not a JSON object")
+    return content
