@@ -29,7 +29,10 @@ from safety_reasoning.schemas.features import arrow_schema
 from safety_reasoning.schemas.folder import MANIFEST, validate_folder
 from safety_reasoning.schemas.record import record_schema
 
-_ROW_GROUP = 2000
+_ROW_GROUP = 10_000
+"""Rows; about 100 MB of long traces, which the Hub's viewer reads in one go."""
+_CHUNKS = {"min_chunk_size": 64 * 1024, "max_chunk_size": 256 * 1024, "norm_level": 0}
+"""Bytes of a page, cut by content: of eight layouts the one in which a version shares most with the one before."""
 _CARD = "README.md"
 
 
@@ -121,7 +124,7 @@ def _write_left_out(folder: Path, task: Task, items: Sequence[LeftOut]) -> None:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
-    """As the Hub likes it: small row groups with a page index, chunks cut by content so that versions share them."""
+    """As the Hub likes it: with a page index, and pages cut by content so that versions share them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
         table,
@@ -129,7 +132,7 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
         compression="zstd",
         row_group_size=_ROW_GROUP,
         write_page_index=True,
-        use_content_defined_chunking=True,
+        use_content_defined_chunking=_CHUNKS,
     )
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.card import check_card
-from safety_reasoning.hub.release import read_json
+from safety_reasoning.hub.check_mixture import check_mixture
+from safety_reasoning.hub.folder import visible_files
+from safety_reasoning.hub.release import read_json, statement_of
 from safety_reasoning.schemas.features import features
 from safety_reasoning.schemas.folder import MANIFEST, validate_folder
 
@@ -24,6 +26,8 @@ def check_dataset(folder: Path) -> Mapping[str, int]:
 
     Raises: UsageError naming the file, and the line and the field where there is one.
     """
+    if statement_of("dataset", visible_files(folder)) != MANIFEST:
+        return check_mixture(folder)
     report = validate_folder(folder)
     if report.total:
         raise UsageError(

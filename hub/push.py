@@ -20,10 +20,9 @@ from safety_reasoning.hub.faults import Patience
 from safety_reasoning.hub.folder import refuse_links
 from safety_reasoning.hub.plan import Plan, Target, make_plan, size
 from safety_reasoning.hub.read_back import compare_files, load_from_hub
-from safety_reasoning.hub.release import TAG, TRAINING, Release, kind_of, read_release
+from safety_reasoning.hub.release import TAG, Release, kind_of, read_release, statement_of
 from safety_reasoning.hub.remote import KEPT, Branch, Remote, Tree
 from safety_reasoning.hub.tokens import findings, own_secrets
-from safety_reasoning.schemas.folder import MANIFEST
 
 Say = Callable[[str], None]
 _SHOWN = 10
@@ -133,13 +132,13 @@ def look(connection: Connection, branch: str, tag: str) -> Remote | None:
 
 def _branch(connection: Connection, head: str, trees: Mapping[str, Tree]) -> Branch:
     files = trees[head]
-    about = MANIFEST if connection.kind == "dataset" else TRAINING
+    about = statement_of(connection.kind, files)
     stated: dict[str, Any] = connection.json(about, head) if about in files else {}
     listed = stated.get("files")
     if connection.kind == "model" and stated:
         release = tuple(files)
     else:
-        release = (*listed, MANIFEST) if isinstance(listed, dict) else ()
+        release = (*listed, about) if isinstance(listed, dict) else ()
     version = f"v{stated.get('version')}"
     return Branch(head=head, files=files, release=release, version=version if TAG.fullmatch(version) else None)
 

@@ -1,7 +1,7 @@
-"""What is to be published: a release of records, or the folder of a trained guard."""
+"""What is to be published: a release of records, a mixture made of one, or the folder of a trained guard."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.folder import LocalFile, hashed, hidden_files, refuse_links, visible_files
 from safety_reasoning.hub.remote import Kind
 from safety_reasoning.schemas.folder import MANIFEST
+from safety_reasoning.train.mixture_stated import STATED as MIXTURE
 
 TRAINING = "training.json"
 """Beside a trained guard: its `version`, and the `release` that it was trained on, {"repo": …, "revision": …}, or a
@@ -35,19 +36,26 @@ class Release:
 
 
 def kind_of(folder: Path) -> Kind:
-    """Whether the folder is a release (it has a manifest) or a guard (config.json and *.safetensors).
+    """Whether the folder is a release or a mixture (it has a manifest) or a guard (config.json and *.safetensors).
 
-    Raises: UsageError if it is neither.
+    Raises: UsageError if it is none of them.
     """
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file() or (folder / MIXTURE).is_file():
         return "dataset"
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         return "model"
     raise UsageError(
-        f"{folder} is neither a release nor a trained guard",
-        why=f"a release has {MANIFEST}, a guard config.json and *.safetensors",
-        fix="name the folder that `safety-reasoning build` or a training run wrote",
+        f"{folder} is neither a release nor a trained guard, nor a mixture",
+        why=f"a release has {MANIFEST}, a mixture {MIXTURE}, a guard config.json and *.safetensors",
+        fix="name the folder that `safety-reasoning build`, `train mix` or a training run wrote",
     )
+
+
+def statement_of(kind: Kind, names: Container[str]) -> str:
+    """The file that says what is published, among those of a folder or a branch."""
+    if kind == "model":
+        return TRAINING
+    return MIXTURE if MIXTURE in names and MANIFEST not in names else MANIFEST
 
 
 def read_release(folder: Path, tag: str | None) -> Release:
@@ -57,8 +65,10 @@ def read_release(folder: Path, tag: str | None) -> Release:
     """
     kind = kind_of(folder)
     refuse_links(folder)
-    manifest = read_json(folder / (MANIFEST if kind == "dataset" else TRAINING))
-    names = [*manifest["files"], MANIFEST] if kind == "dataset" else visible_files(folder)
+    visible = visible_files(folder)
+    statement = statement_of(kind, visible)
+    manifest = read_json(folder / statement)
+    names = [*manifest["files"], statement] if kind == "dataset" else visible
     files = hashed(folder, names)
     if kind == "dataset":
         _refuse_changed(folder, manifest, files)
