@@ -4,18 +4,16 @@ Paths are relative to the recipe's own folder. Keys and tokens are never in a re
 environment variable that holds one.
 """
 
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import pydantic
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from safety_reasoning.builders.prompts import rubric_modes
 from safety_reasoning.builders.sources.selection import Selection
-from safety_reasoning.errors import UsageError
 from safety_reasoning.filters.limits import Limits
+from safety_reasoning.recipe_file import checked, read_toml
 from safety_reasoning.schemas.columns import TEACHER, Naming
 
 VerdictSource = Literal["with_trace", "blind"]
@@ -323,26 +321,8 @@ def load_recipe(path: Path) -> Recipe:
 
     Raises: UsageError naming the file, the field, what is wrong and what is allowed.
     """
-    try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {path} cannot be read", why=str(error)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"recipe {path} is not TOML", why=str(error), fix="mend that line") from error
-    try:
-        recipe = Recipe.model_validate(parsed)
-    except pydantic.ValidationError as error:
-        faults = "\n".join(_fault(item) for item in error.errors(include_url=False, include_input=False))
-        raise UsageError(f"recipe {path} cannot be used\n{faults}", fix="correct the fields named above") from error
+    recipe = checked(Recipe, read_toml(path), path)
     return _anchored(recipe, path.parent)
-
-
-def _fault(item: Any) -> str:
-    field = ".".join(str(part) for part in item["loc"]) or "recipe"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        message = "unknown key"
-    return f"  {field}: {message}"
 
 
 def _anchored(recipe: Recipe, folder: Path) -> Recipe:

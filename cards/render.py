@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
+from safety_reasoning import templates
 from safety_reasoning.schemas.columns import Task
 from safety_reasoning.schemas.features import features
 from safety_reasoning.schemas.record import Schema, record_schema
@@ -29,14 +29,7 @@ _TITLES = {Task.CONTENT_SAFETY: "Content safety", Task.TOPIC_CONTROL: "Topic con
 
 def render_card(manifest: dict[str, Any]) -> str:
     """README.md of the release that the manifest describes."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"cell": _cell, "percent": _percent, "prose": _prose}
     text = environment.get_template("dataset_card.md.j2").render(
         m=manifest,

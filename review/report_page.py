@@ -6,6 +6,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from safety_reasoning import templates
 from safety_reasoning.review.figures import budgets_figure, lengths_figure
 from safety_reasoning.review.report import Report
 from safety_reasoning.review.report_text import Cut, cut, plain, visible
@@ -26,14 +27,7 @@ def report_page(report: Report) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"visible": visible, "plain": plain, "cell": _cell, "whole": _whole}
     return environment.get_template("report.html.j2")
 

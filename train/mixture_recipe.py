@@ -4,15 +4,14 @@ Paths are relative to the recipe's own folder. The file's other tables belong to
 not looked at here.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import pydantic
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from safety_reasoning.builders.recipe import TeacherName
 from safety_reasoning.errors import UsageError
+from safety_reasoning.recipe_file import checked, read_toml
 from safety_reasoning.schemas.columns import Task
 from safety_reasoning.train.conversations import Mark
 
@@ -158,26 +157,11 @@ def load_mixture_recipe(path: Path) -> MixtureRecipe:
 
     Raises: UsageError naming the file, the field, what is wrong and what is allowed.
     """
-    try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {path} cannot be read", why=str(error)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"recipe {path} is not TOML", why=str(error), fix="mend that line") from error
+    parsed = read_toml(path)
     if "mixture" not in parsed:
         raise UsageError(f"recipe {path} has no [mixture]", fix="add the table; recipes/train has examples")
-    try:
-        recipe = MixtureRecipe.model_validate(parsed["mixture"])
-    except pydantic.ValidationError as error:
-        faults = "\n".join(_fault(item) for item in error.errors(include_url=False, include_input=False))
-        raise UsageError(f"recipe {path} cannot be used\n{faults}", fix="correct the fields named above") from error
+    recipe = checked(MixtureRecipe, parsed["mixture"], path, table="mixture")
     return _anchored(recipe, path.parent)
-
-
-def _fault(item: Any) -> str:
-    field = ".".join(str(part) for part in ("mixture", *item["loc"]))
-    message = item["msg"].removeprefix("Value error, ")
-    return f"  {field}: {'unknown key' if item['type'] == 'extra_forbidden' else message}"
 
 
 def _anchored(recipe: MixtureRecipe, folder: Path) -> MixtureRecipe:
