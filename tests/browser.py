@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+expect.set_options(timeout=20_000)  # ms; a busy machine is slow, not wrong
+
 if TYPE_CHECKING:
     from safety_reasoning.review.sample import Drawn
 

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from safety_reasoning.builders.build import build
 from safety_reasoning.builders.progress import Silent
 from safety_reasoning.builders.recipe import load_recipe
 from safety_reasoning.builders.teachers.server import Script, TeacherServer
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "sample"

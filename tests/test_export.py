@@ -131,7 +131,7 @@ def test_an_export_is_the_same_bytes_each_time_and_replaces_only_an_export(
     export_one(mixture, tmp_path / "out", project)
     assert tree(tmp_path / "out") == first
     before = tree(mixture)
-    with pytest.raises(UsageError, match="holds no export"):
+    with pytest.raises(UsageError, match="is no export"):
         export_one(mixture, mixture, project)
     assert tree(mixture) == before
 

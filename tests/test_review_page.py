@@ -180,6 +180,7 @@ def test_letters_can_be_turned_off_and_are_found_on_keyboards_of_other_scripts(
     page.get_by_label("Single letters are keys").uncheck()
     press(page, "Escape", "o", "c", "l")
     page.reload()
+    expect(page.locator("#mode-label_leak")).to_be_checked()
     press(page, "o", "c", "l", "Enter")
     saved(page, 1)
     assert modes_by(review[1], "Letters") == [("label_leak",)]

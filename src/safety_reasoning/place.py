@@ -46,7 +46,7 @@ def refuse_foreign(out: Path, *, marker: str, what: str) -> None:
     if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
         raise UsageError(
             f"{out} is not empty and is no {what}",
-            why=f"it has no {marker}; a {what} replaces its folder as a whole",
+            why=f"it has no {marker}, and the folder is replaced as a whole",
             fix="name another folder, or empty this one",
         )
 
