@@ -68,11 +68,23 @@ def _rewritten(block: list[str]) -> str:
     return text
 
 
+def _window(block: str, start: int) -> str:
+    """What is segmented at a time: where more follows, it ends in no open quotation, which would spoil all others."""
+    window = block[start : start + _WINDOW]
+    if start + _WINDOW >= len(block):
+        return window
+    if window.count('"') % 2:
+        window = window[: window.rindex('"')]
+    if window.rfind("“") > window.rfind("”"):
+        window = window[: window.rindex("“")]
+    return window or block[start : start + _WINDOW]
+
+
 def _count(block: str) -> int:
     """Sentences of one block; each window begins where the last whole sentence of the one before ended."""
     count = start = 0
     while start < len(block):
-        sentences = _segment("en", block[start : start + _WINDOW])
+        sentences = _segment("en", _window(block, start))
         if len(sentences) > 1 and start + _WINDOW < len(block):
             sentences.pop()
         count += sum(_WORD.search(sentence) is not None for sentence in sentences)
