@@ -1,15 +1,15 @@
-"""The filters of trace quality on the golden set: precision and recall of each, on both halves.
+"""The filters of trace quality on the golden set: precision and recall of each, on both parts.
 
-Thresholds and phrases were chosen on the half whose ids have an even hash; the claims are about the other half.
+Thresholds and phrases were chosen on the part called chosen; the claims are about the fresh one. Which row is in
+which part follows from its file and its number: tests/golden/README.md.
 
     python benchmarks/golden_filters.py                  # tables and claims
-    python benchmarks/golden_filters.py --wrong tuning   # and which traces of a half are judged wrongly
+    python benchmarks/golden_filters.py --wrong chosen   # and which traces of a part are judged wrongly
 
 The last line of stdout is one JSON document.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,8 +28,16 @@ from safety_reasoning.schemas.columns import Task
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 PRECISION, RECALL = 0.95, 0.90
-Half = Literal["tuning", "other"]
-HALVES: tuple[Half, ...] = ("tuning", "other")
+Part = Literal["chosen", "fresh"]
+PARTS: tuple[Part, ...] = ("chosen", "fresh")
+_ALL = frozenset(path.stem.removeprefix("traces-") for path in GOLDEN.glob("batch-*/traces-*.jsonl"))
+_LOOKED_AT = {
+    "batch-2": _ALL - {"broken_markup", "overthinking", "prompt_copied", "too_long"},
+    "batch-3": _ALL - {"broken_markup", "verdict_line"},
+    "batch-4": _ALL,
+    "batch-5": _ALL - {"teacher_refusal", "wrong_language"},
+}
+"""Modes of a batch whose rows were fresh once, until a filter was changed for what it did on them."""
 
 _MODE_OF: Mapping[Drop, str] = {
     Drop.NO_REASONING: Drop.EMPTY,
@@ -46,7 +54,7 @@ class Row:
     """One judged trace."""
 
     name: str
-    half: Half
+    part: Part
     trace: Trace
     modes: frozenset[str]
     """What is wrong with it, by the people who wrote it."""
@@ -56,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One filter on one half."""
+    """One filter on one part."""
 
     hits: int
     misses: int
@@ -77,7 +85,7 @@ class Score:
 
 def golden(folder: Path, limits: Limits) -> Iterator[Row]:
     """Every trace of the golden set, judged."""
-    for path in sorted(folder.glob("traces-*.jsonl")):
+    for path in sorted(folder.glob("batch-*/traces-*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             task = Task(row["task"])
@@ -91,12 +99,14 @@ def golden(folder: Path, limits: Limits) -> Iterator[Row]:
                 template="\n".join(template.pieces[::2]),
             )
             found = frozenset(_MODE_OF.get(reason, str(reason)) for reason in quality(trace, limits))
-            yield Row(row["id"], half_of(row["id"]), trace, frozenset(row["modes"]), found)
+            yield Row(row["id"], part_of(path, row["id"]), trace, frozenset(row["modes"]), found)
 
 
-def half_of(name: str) -> Half:
-    """Tuning where the SHA-256 of the id is even."""
-    return "other" if hashlib.sha256(name.encode()).digest()[-1] % 2 else "tuning"
+def part_of(path: Path, name: str) -> Part:
+    """The first batch is all chosen, of the second every third row, of later ones none."""
+    batch, mode, number = path.parent.name, path.stem.removeprefix("traces-"), int(name.rpartition("-")[2])
+    third = batch == "batch-2" and number % 3 == 0
+    return "chosen" if batch == "batch-1" or third or mode in _LOOKED_AT.get(batch, ()) else "fresh"
 
 
 def score(rows: list[Row], mode: str) -> Score:
@@ -109,34 +119,34 @@ def score(rows: list[Row], mode: str) -> Score:
 
 
 def main() -> None:
-    """A table for each half, the claims, then the JSON document."""
+    """A table for each part, the claims, then the JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--golden", type=Path, default=GOLDEN, help="the folder with traces-*.jsonl")
-    parser.add_argument("--wrong", choices=HALVES, help="show which traces of this half are judged wrongly")
+    parser.add_argument("--golden", type=Path, default=GOLDEN, help="the folder with batch-*/traces-*.jsonl")
+    parser.add_argument("--wrong", choices=PARTS, help="show which traces of this part are judged wrongly")
     given = parser.parse_args()
     rows = list(golden(given.golden, Limits()))
     if not rows:
-        sys.exit(f"no traces-*.jsonl in {given.golden}")
+        sys.exit(f"no batch-*/traces-*.jsonl in {given.golden}")
     report = Report()
     modes = sorted({mode for row in rows for mode in row.modes})
-    for half in HALVES:
-        of_half = [row for row in rows if row.half == half]
-        _table(report, half, of_half, modes)
-        if given.wrong == half:
-            _wrong(report, of_half)
+    for part in PARTS:
+        of_part = [row for row in rows if row.part == part]
+        _table(report, part, of_part, modes)
+        if given.wrong == part:
+            _wrong(report, of_part)
     report.line()
     for mode in modes:
-        found = score([row for row in rows if row.half == "other"], mode)
+        found = score([row for row in rows if row.part == "fresh"], mode)
         if found.hits + found.misses:
             report.claim(f"precision of {mode}", found.precision, "share", PRECISION, "more")
             report.claim(f"recall of {mode}", found.recall, "share", RECALL, "more")
     report.end()
 
 
-def _table(report: Report, half: Half, rows: list[Row], modes: list[str]) -> None:
+def _table(report: Report, part: Part, rows: list[Row], modes: list[str]) -> None:
     faulty = [row for row in rows if row.modes]
     fine = [row for row in rows if not row.modes]
-    report.line(f"\n{half} half: {len(faulty)} faulty and {len(fine)} fine traces")
+    report.line(f"\n{part} part: {len(faulty)} faulty and {len(fine)} fine traces")
     report.line(
         f"  {'filter':22} {'faulty':>7} {'hits':>5} {'misses':>7} {'alarms':>7} {'precision':>10} {'recall':>7}"
     )
@@ -151,13 +161,13 @@ def _table(report: Report, half: Half, rows: list[Row], modes: list[str]) -> Non
     )
     counts = f"{whole.hits + whole.misses:7} {whole.hits:5} {whole.misses:7} {whole.false_alarms:7}"
     report.line(f"  {'all':22} {counts} {whole.precision:10.3f} {whole.recall:7.3f}")
-    report.measure(f"{half}: precision, all filters", whole.precision)
-    report.measure(f"{half}: recall, all filters", whole.recall)
+    report.measure(f"{part}: precision, all filters", whole.precision)
+    report.measure(f"{part}: recall, all filters", whole.recall)
     kept = sum(not row.found for row in fine)
     refused = sum(bool(row.found) for row in faulty)
     report.line(f"  fine traces kept: {kept} of {len(fine)}; faulty ones refused: {refused} of {len(faulty)}")
-    report.measure(f"{half}: fine traces kept", kept / max(len(fine), 1))
-    report.measure(f"{half}: faulty traces refused", refused / max(len(faulty), 1))
+    report.measure(f"{part}: fine traces kept", kept / max(len(fine), 1))
+    report.measure(f"{part}: faulty traces refused", refused / max(len(faulty), 1))
 
 
 def _wrong(report: Report, rows: list[Row]) -> None:

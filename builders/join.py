@@ -120,7 +120,15 @@ def _passed(
 ) -> str | None:
     if text is None:
         return None
-    trace = Trace(text=text, answer="", task=sample.task, step=step, inputs=inputs(sample), template="")
+    trace = Trace(
+        text=text,
+        answer="",
+        task=sample.task,
+        step=step,
+        inputs=inputs(sample),
+        template="",
+        sentences=recipe.release.sentences,
+    )
     return _released(text, quality(trace, recipe.filters), teacher, step, joined)
 
 

@@ -95,6 +95,7 @@ def _sifted(sample: Sample, reply: Reply, recipe: Recipe, read: _Read) -> Sifted
         finish_reason=reply.finish_reason,
         inputs=inputs(sample),
         template=load_prompt(read.prompt).fixed,
+        sentences=recipe.release.sentences,
     )
     return Sifted(reply=reply, trace=read.text, answer=read.answer, drops=quality(trace, recipe.filters))
 

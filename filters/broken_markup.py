@@ -7,10 +7,11 @@ from pathlib import Path
 import regex
 
 from safety_reasoning.filters.limits import Limits
-from safety_reasoning.filters.reading import inputs_reading, reading
+from safety_reasoning.filters.reading import Reading, inputs_reading, reading
 from safety_reasoning.filters.reasons import Drop
 from safety_reasoning.filters.trace import Trace
 
+_CODE = regex.compile(r"(?s:```.*?```)|`[^`\n]{1,200}+`")
 _FILE = Path(__file__).parent / "patterns" / "markup.toml"
 
 
@@ -24,14 +25,37 @@ def _groups() -> "tuple[tuple[tuple[str, ...], regex.Pattern[str]], ...]":
     )
 
 
+@cache
+def _hints() -> tuple[str, ...]:
+    """The first signs of all marks, or whole marks that begin with a letter: few of them stand in prose."""
+    return tuple({mark if mark[0].isalnum() else mark[0] for marks, _ in _groups() for mark in marks})
+
+
 def broken_markup(trace: Trace, limits: Limits) -> Drop | None:
-    """BROKEN_MARKUP if tokens, tags or an open code fence stand in the trace and not in what the teacher read."""
-    if trace.text.count("```") % 2:
+    """BROKEN_MARKUP if a fence is open, or tokens or tags stand in the trace outside of code and of what was read."""
+    if "`" not in trace.text:
+        text = reading(trace.text).flat
+    elif _open_fence(trace.text):
         return Drop.BROKEN_MARKUP
-    text = reading(trace.text).flat
+    else:
+        text = Reading(_CODE.sub(" ", trace.text)).flat
+    if not any([hint in text for hint in _hints()]):
+        return None
     for marks, pattern in _groups():
-        if any(mark in text for mark in marks):
+        if any([mark in text for mark in marks]):
             for found in pattern.finditer(text):
                 if not inputs_reading(trace.inputs).holds(found[0]):
                     return Drop.BROKEN_MARKUP
     return None
+
+
+def _open_fence(text: str) -> bool:
+    """Whether a fence is never closed: only bare backticks close one."""
+    if "```" not in text:
+        return False
+    is_open = False
+    for line in text.splitlines():
+        bare = line.strip()
+        if line.count("```") % 2 and (not is_open or not bare.strip("`")):
+            is_open = not is_open
+    return is_open

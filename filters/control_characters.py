@@ -11,10 +11,13 @@ _UNMEANT = regex.compile(
 )
 """C0 and C1 controls but for tab, line feed and carriage return; overrides of the writing direction; what stands for
 undecodable bytes; private and unassigned code points."""
+_HIDDEN = regex.compile(r"(?<=[A-Za-z])[\u00ad\u200b-\u200f\u2060\ufeff](?=[A-Za-z])")
+"""Marks of no width where no script and no emoji needs one."""
 
 
 def control_characters(trace: Trace, limits: Limits) -> Drop | None:
     """CONTROL_CHARACTERS if the trace holds characters that are no text."""
     if trace.text.replace("\n", " ").isprintable() and "\ufffd" not in trace.text:
         return None
-    return Drop.CONTROL_CHARACTERS if _UNMEANT.search(trace.text) else None
+    found = _UNMEANT.search(trace.text) or _HIDDEN.search(trace.text)
+    return Drop.CONTROL_CHARACTERS if found else None

@@ -5,8 +5,8 @@ from collections.abc import Set
 from safety_reasoning.filters.reading import GRAM, Gram, Reading
 
 
-def copied_share(read: Reading, elsewhere: Set[Gram]) -> float:
-    """Share of the text's words, in [0, 1], in sequences of five and more words that `elsewhere` holds.
+def copied_share(read: Reading, elsewhere: Set[Gram], least: int = GRAM) -> float:
+    """Share of the text's words, in [0, 1], in sequences of at least so many words that `elsewhere` holds.
 
     What the text says twice counts once, so that saying one quotation again and again is no larger copy.
     """
@@ -14,7 +14,7 @@ def copied_share(read: Reading, elsewhere: Set[Gram]) -> float:
         return 0.0
     grams = dict.fromkeys(read.grams)
     marks = bytes(map(elsewhere.__contains__, grams))
-    copied = words_in_runs(marks, GRAM)
+    copied = words_in_runs(marks, least)
     return min(copied / (len(grams) + GRAM - 1), 1.0)
 
 

@@ -5,10 +5,11 @@ A file has one table a group of phrases:
 - `needs`: words, compared by their first five letters. Where none stands in a sentence, the phrases are not tried
   there: looking for words is a hundred times as fast as trying an expression. Every match holds one of them.
 - `also`: the same once more, for groups whose `needs` are common. Optional.
+- `unless`: what the sample may speak of, so that the phrases say nothing. Optional; for the filter that looks there.
 - `phrases`: expressions over a sentence in lower case with single spaces and straight quotes. Every repeat in them is
   bounded or possessive, so that any text is searched in time linear in its length.
 
-A group with `words` and no phrases is for the filter that reads it: text to be found as it stands.
+A group with `words` and no phrases is for the filter that reads it (`lists`): text to be found as it stands.
 A comment above each group says what it catches and where that was seen.
 """
 
@@ -20,8 +21,9 @@ from pathlib import Path
 
 import regex
 
-from safety_reasoning.filters.reading import STEM_CHARS, Reading
+from safety_reasoning.filters.reading import STEM_CHARS, Reading, Sentence
 
+_FILES = ("label_leak", "overthinking", "teacher_refusal", "template_echo", "verdict")
 _FOLDER = Path(__file__).parent / "patterns"
 
 
@@ -33,6 +35,7 @@ class Cues:
     needs: frozenset[str]
     also: frozenset[str]
     pattern: "regex.Pattern[str]"
+    unless: tuple[str, ...]
 
     def needed(self, stems: set[str]) -> bool:
         """Whether words of these stems have what a match has at least."""
@@ -40,17 +43,18 @@ class Cues:
 
     def found(self, read: Reading) -> "Iterator[regex.Match[str]]":
         """Every match in the text's sentences, from left to right."""
-        if self.needed(read.stems):
-            for sentence in read.sentences:
-                if self.needed(sentence.stems):
-                    yield from self.pattern.finditer(sentence.text)
+        for sentence in self.sentences(read):
+            yield from self.pattern.finditer(sentence.text)
 
     def found_outside_quotations(self, read: Reading) -> "Iterator[regex.Match[str]]":
         """The same in what the writer says in a voice of its own."""
-        if self.needed(read.stems):
-            for sentence in read.sentences:
-                if self.needed(sentence.stems):
-                    yield from self.pattern.finditer(sentence.own)
+        for sentence in self.sentences(read):
+            yield from self.pattern.finditer(sentence.own)
+
+    def sentences(self, read: Reading) -> list[Sentence]:
+        """The sentences that have what a match has at least."""
+        found = [read.sentences[position] for position in positions(read, self.needs)]
+        return [sentence for sentence in found if not self.also.isdisjoint(sentence.stems)] if self.also else found
 
 
 @cache
@@ -63,6 +67,7 @@ def cues(name: str) -> tuple[Cues, ...]:
             needs=_stems(entry["needs"]),
             also=_stems(entry.get("also", ())),
             pattern=regex.compile("|".join(f"(?:{phrase})" for phrase in entry["phrases"])),
+            unless=tuple(entry.get("unless", ())),
         )
         for group, entry in groups.items()
         if "phrases" in entry
@@ -71,6 +76,36 @@ def cues(name: str) -> tuple[Cues, ...]:
 
 def _stems(words: Iterable[str]) -> frozenset[str]:
     return frozenset(word[:STEM_CHARS] for word in words)
+
+
+def positions(read: Reading, needs: frozenset[str]) -> list[int]:
+    """Where sentences stand that hold any of a group's needs, from first to last."""
+    places = read.places(_all_needs())
+    found = [places[stem] for stem in needs & places.keys()]
+    return found[0] if len(found) == 1 else sorted(set().union(*found))
+
+
+@cache
+def _all_needs() -> frozenset[str]:
+    """What any group of any file needs."""
+    return frozenset[str]().union(*(group.needs for name in _FILES for group in cues(name)))
+
+
+def needed_cues(name: str, read: Reading) -> list[Cues]:
+    """The groups of the file that may match in the text."""
+    stems = read.stems
+    return [
+        group
+        for group in cues(name)
+        if not group.needs.isdisjoint(stems) and (not group.also or not group.also.isdisjoint(stems))
+    ]
+
+
+@cache
+def lists(name: str, group: str) -> dict[str, tuple[str, ...]]:
+    """A group of `patterns/{name}.toml` that holds words and no phrases."""
+    entry = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))[group]
+    return {key: tuple(words) for key, words in entry.items()}
 
 
 @cache

@@ -1,6 +1,6 @@
 """A trace must not speak of the gold label: the guard that learns from it has none."""
 
-from safety_reasoning.filters.cues import cues
+from safety_reasoning.filters.cues import needed_cues
 from safety_reasoning.filters.limits import Limits
 from safety_reasoning.filters.reading import inputs_reading, reading
 from safety_reasoning.filters.reasons import Drop
@@ -13,8 +13,9 @@ def label_leak(trace: Trace, limits: Limits) -> Drop | None:
     Source: paper, section 4.1, "explicit mention of ground-truth labels".
     """
     read = reading(trace.text)
-    for group in cues("label_leak"):
+    for group in needed_cues("label_leak", read):
         for found in group.found(read):
-            if not inputs_reading(trace.inputs).holds(found[0]):
+            sample = inputs_reading(trace.inputs)
+            if not sample.holds(found[0]) and not any(map(sample.holds, group.unless)):
                 return Drop.LABEL_LEAK
     return None

@@ -8,8 +8,8 @@ from safety_reasoning.filters.reasons import Drop
 class Limits(BaseModel):
     """Thresholds, and which filters are off.
 
-    "Golden" is the half of the golden set that thresholds were chosen on; benchmarks/golden_filters.py prints what
-    they do on the other half.
+    "Golden" is the part of the golden set that thresholds were chosen on; benchmarks/golden_filters.py prints what they
+    do on the fresh part.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -17,8 +17,8 @@ class Limits(BaseModel):
     off: tuple[Drop, ...] = ()
     """Filters that are not applied, by their reason; those of the structure cannot be turned off."""
 
-    min_words: int = Field(default=5, ge=1)
-    """Words of a trace that gives a reason; the shortest good one of the golden set has 5."""
+    min_words: int = Field(default=4, ge=1)
+    """Words of a trace that gives a reason; the shortest good ones of the golden set have 2 and 4."""
 
     min_hesitations: int = Field(default=3, ge=1)
     """Hesitation marks ("wait", "let me re-check", "maybe") that a trace may not reach; golden."""
@@ -43,7 +43,7 @@ class Limits(BaseModel):
     """Characters in a row that may not be equal, but for rules and white space; longer words may not be made of few
     characters either."""
 
-    near_duplicate_likeness: float = Field(default=0.6, ge=0, le=1)
+    near_duplicate_likeness: float = Field(default=0.66, ge=0, le=1)
     """Likeness from which two sentences count as one said twice: twice the content words that they share by those that
     they have. Golden: 0.5 also finds "S9 could apply" beside "S15 could apply"."""
     near_duplicates: int = Field(default=3, ge=1)
@@ -60,7 +60,8 @@ class Limits(BaseModel):
     """Words of a full trace; the paper's have 300 tokens on average (section 5.3), about 230 words, and
     the longest good one of the golden set about 300."""
     max_words_efficient: int = Field(default=60, ge=1)
-    """Words of an efficient trace: twice the 30 that the prompt asks for; the paper's have about 15 (section 5.3)."""
+    """Words of an efficient trace for each sentence that it was to have: four times the 15 of the paper's one-sentence
+    traces (section 5.3), whose words grow in proportion to the sentences (appendix E, figure 5)."""
 
     copied_share: float = Field(default=0.45, ge=0, le=1)
     """Largest share of the trace's words in quotations of five and more words of what the teacher read. Golden: copies

@@ -2,12 +2,15 @@
 
 import re
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 GRAM = 5
 """Words of the n-grams that repetition, copies and echoes are found by: fewer recur in any prose, more miss loops."""
 STEM_CHARS = 5
 """Beginning of a word that stands for its forms ("control", "controlling")."""
+stem = itemgetter(slice(STEM_CHARS))
+"""A word's beginning."""
 _LONG_WORD_CHARS = 7
 
 Gram = int
@@ -16,6 +19,7 @@ Gram = int
 _WORDS = re.compile(r"\w+")
 _NO_WORD = {code: " " for code in range(128) if chr(code) != "\n" and not _WORDS.match(chr(code))}
 """For ASCII, the same words as `_WORDS`, in a third of the time."""
+_ODD_SPACE = re.compile(r"  |[\t\r\x0b\x0c\x1c-\x1f]")
 _OTHERS = re.compile(r"[^\w\n]+")
 _TYPOGRAPHY = {
     **dict.fromkeys("\u2018\u2019", "'"),
@@ -51,6 +55,7 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._places: dict[str, list[int]] | None = None
 
     @cached_property
     def lower(self) -> str:
@@ -64,6 +69,8 @@ class Reading:
     @cached_property
     def lines(self) -> list[str]:
         """Lines of `lower` that hold more than white space, with one space for any."""
+        if self.lower.isascii() and not _ODD_SPACE.search(self.lower):
+            return [flat for line in self.lower.split("\n") if (flat := line.strip(" "))]
         return [flat for line in self.lower.splitlines() if (flat := " ".join(line.split()))]
 
     @cached_property
@@ -77,11 +84,11 @@ class Reading:
         text = "\n".join(self.lines)
         for stop, cut in _STOPS.items():
             text = text.replace(stop, cut)
-        own = _unquoted(text) if '"' in text else text
-        parts = zip(text.split("\n"), own.split("\n"), _spaced(text).split("\n"), strict=True)
+        sentences = text.split("\n")
+        own = _unquoted(text).split("\n") if '"' in text else sentences
         return [
-            Sentence(sentence, own_part, words, {word[:STEM_CHARS] for word in words})
-            for sentence, own_part, spaced in parts
+            Sentence(sentence, own_part, words, set(map(stem, words)))
+            for sentence, own_part, spaced in zip(sentences, own, _spaced(text).split("\n"), strict=True)
             if (words := spaced.split())
         ]
 
@@ -89,6 +96,15 @@ class Reading:
     def stems(self) -> set[str]:
         """The first five letters of all words."""
         return set().union(*[sentence.stems for sentence in self.sentences])
+
+    def places(self, stems: frozenset[str]) -> dict[str, list[int]]:
+        """The positions of the sentences that hold each of the stems; made once, for the stems of the first call."""
+        if self._places is None:
+            self._places = {}
+            for position, sentence in enumerate(self.sentences):
+                for found in stems & sentence.stems:
+                    self._places.setdefault(found, []).append(position)
+        return self._places
 
     @cached_property
     def words(self) -> list[str]:

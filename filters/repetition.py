@@ -4,6 +4,7 @@ Passages of eight words and more are counted, not the shorter n-grams of Gopher'
 2021): reasoning names the same categories and parties in every step. A short loop is looked for by itself.
 """
 
+import re
 from collections import Counter
 from operator import eq
 
@@ -15,12 +16,19 @@ from safety_reasoning.filters.trace import Trace
 
 _LOOPED_WORDS = 8
 """Words of the longest piece whose loop is looked for; longer ones are sentences, which are counted."""
+_PERIODS = range(1, _LOOPED_WORDS + 1)
 _SENTENCE_WORDS = 5
 """Words of the shortest sentence that is counted: as many as the n-grams have, so none recurs where no n-gram does."""
+_MARKER = re.compile(r"(?:[-*•]|\(?\d{1,3}[.):])\s+")
+_THIRD = ("\n3.", "\n3)", "\n(3)", "\n3:")
+"""A third item: equal ones of five words and more repeat their n-grams whatever their numbers are."""
+_ITEM_WORDS = 3
+"""Words of the shortest item that is counted, and of the shortest sentence that may not stand twice as often."""
 _RULES = frozenset("-_=*~#+─. ")
 """Characters that are drawn in rows on purpose."""
 _RULE_CHARS = 100
 """Even of those, no more than this in a row."""
+_WORD_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _FEW_CHARS = 4
 """A longer word is made of more different characters than this, unless it is a loop ("hahaha")."""
 
@@ -32,19 +40,26 @@ def repetition(trace: Trace, limits: Limits) -> Drop | None:
     """
     read = reading(trace.text)
     copies = len(read.grams) > len(read.gram_set)
-    found = (copies and (_words(read, trace, limits) or _sentences(read, limits))) or _characters(read, limits)
+    said = copies and (_words(read, trace, limits) or _sentences(read, limits))
+    listed = copies or any([marker in read.lower for marker in _THIRD])
+    found = said or (listed and _items(read, limits)) or _characters(read, limits)
     return Drop.REPETITION if found else None
 
 
 def _words(read: Reading, trace: Trace, limits: Limits) -> bool:
-    if _looped(read.words, limits.loop_times) and not _looped(inputs_reading(trace.inputs).words, limits.loop_times):
+    seen: dict[Gram, tuple[int, int]] = {}
+    again, often, distances = bytearray(), bytearray(), {len(read.grams)}
+    for position, gram in enumerate(read.grams):
+        times, before = seen.get(gram, (0, 0))
+        seen[gram] = (times + 1, position)
+        again.append(times > 0)
+        often.append(times > 1)
+        if times:
+            distances.add(position - before)
+    periods = range(1, _LOOPED_WORDS + 1 if min(distances) <= _LOOPED_WORDS else 2)
+    sample = inputs_reading(trace.inputs).words
+    if _looped(read.words, limits.loop_times, periods) and not _looped(sample, limits.loop_times, _PERIODS):
         return True
-    seen: Counter[Gram] = Counter()
-    again, often = bytearray(), bytearray()
-    for gram in read.grams:
-        seen[gram] = times = seen[gram] + 1
-        again.append(times > 1)
-        often.append(times > 2)
     words = len(read.words)
     return (
         words_in_runs(bytes(again), limits.repeated_words) > limits.repeated_share * words
@@ -52,9 +67,9 @@ def _words(read: Reading, trace: Trace, limits: Limits) -> bool:
     )
 
 
-def _looped(words: list[str], times: int) -> bool:
-    """Whether some one to eight words stand `times` times in a row."""
-    for period in range(1, _LOOPED_WORDS + 1):
+def _looped(words: list[str], times: int, periods: range) -> bool:
+    """Whether so many words stand `times` times in a row; longer periods than one show in n-grams as near as that."""
+    for period in periods:
         equal = bytes(map(eq, words, words[period:]))
         if b"\x01" * (period * (times - 1)) in equal:
             return True
@@ -62,9 +77,18 @@ def _looped(words: list[str], times: int) -> bool:
 
 
 def _sentences(read: Reading, limits: Limits) -> bool:
-    return _recurs(read.lines, 2, limits.copied_line_words) or _recurs(
-        [sentence.text for sentence in read.sentences], limits.repeated_sentences, _SENTENCE_WORDS
+    sentences = [sentence.text for sentence in read.sentences]
+    return (
+        _recurs(read.lines, 2, limits.copied_line_words)
+        or _recurs(sentences, limits.repeated_sentences, _SENTENCE_WORDS)
+        or _recurs(sentences, 2 * limits.repeated_sentences, _ITEM_WORDS)
     )
+
+
+def _items(read: Reading, limits: Limits) -> bool:
+    """Whether items of a list are equal but for their numbers."""
+    items = [line[marker.end() :] for line in read.lines if (marker := _MARKER.match(line))]
+    return _recurs(items, limits.repeated_sentences, _ITEM_WORDS)
 
 
 def _recurs(pieces: list[str], times: int, words: int) -> bool:
@@ -87,5 +111,8 @@ def _is_run(chunk: str, limits: Limits) -> bool:
     if characters <= _RULES:
         return len(chunk) >= _RULE_CHARS
     if len(characters) <= _FEW_CHARS:
+        return True
+    signs = chunk.strip(_WORD_CHARS)
+    if len(signs) >= limits.run_chars and len(set(signs)) <= _FEW_CHARS and not set(signs) <= _RULES:
         return True
     return any(char * limits.run_chars in chunk for char in characters - _RULES)

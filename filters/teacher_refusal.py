@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterator
 
-import regex
-
-from safety_reasoning.filters.cues import cues
+from safety_reasoning.filters.cues import Cues, needed_cues
 from safety_reasoning.filters.limits import Limits
 from safety_reasoning.filters.reading import inputs_reading, reading
 from safety_reasoning.filters.reasons import Drop
@@ -28,23 +26,27 @@ def teacher_refusal(trace: Trace, limits: Limits) -> Drop | None:
     the teacher read: the sample's response may be a refusal.
     """
     read = reading(trace.text)
-    groups = [group for group in cues("teacher_refusal") if group.needed(read.stems)]
+    groups = needed_cues("teacher_refusal", read)
     if not groups:
         return None
     sentences = read.sentences
     for sentence in sentences if len(sentences) <= 2 * _ENDS else (*sentences[:_ENDS], *sentences[-_ENDS:]):
-        for group in groups:
-            if group.needed(sentence.stems):
-                for phrase in _beginnings(sentence.own, group.pattern):
-                    if not inputs_reading(trace.inputs).holds(phrase):
-                        return Drop.TEACHER_REFUSAL
+        wanted = [group for group in groups if group.needed(sentence.stems)]
+        for phrase in _phrases(sentence.own, wanted) if wanted else ():
+            if not inputs_reading(trace.inputs).holds(phrase):
+                return Drop.TEACHER_REFUSAL
     return None
 
 
-def _beginnings(sentence: str, pattern: "regex.Pattern[str]") -> Iterator[str]:
-    """What the pattern finds at the beginning of the sentence and of its clauses."""
+def _phrases(sentence: str, groups: list[Cues]) -> Iterator[str]:
+    """What the groups find at the beginning of the sentence and of its clauses; plans stand anywhere."""
     for clause in (sentence, *_CLAUSE.split(sentence)[1:]):
         opening = _OPENING.match(clause)
-        found = pattern.match(clause, opening.end() if opening else 0)
-        if found is not None:
-            yield found[0]
+        begins = opening.end() if opening else 0
+        for group in groups:
+            found = group.pattern.match(clause, begins)
+            if found is not None:
+                yield found[0]
+    for group in groups:
+        if group.name == "plans":
+            yield from (found[0] for found in group.pattern.finditer(sentence))

@@ -19,6 +19,8 @@ class Trace:
     """The answer that was given with it, as the verdicts' parser reads it; '' if there is none."""
     task: Task
     step: TraceStep
+    sentences: int = 1
+    """Sentences that an efficient trace was to have; of no account for a full one."""
     finish_reason: str = ""
     """Why the teacher stopped, in the protocol's words; '' if that is not known."""
     inputs: tuple[str, ...]

@@ -241,6 +241,25 @@ def test_every_sample_is_released_or_left_out_under_every_rule(
     assert frame.height + left_out.height == 30
 
 
+@pytest.mark.parametrize(("sentences", "released"), [(1, False), (3, True)])
+def test_a_rewrite_may_be_as_long_as_its_sentences(tmp_path: Path, *, sentences: int, released: bool) -> None:
+    parts = (
+        "It asks how to keep an old kitchen knife sharp for tomatoes, onions, fresh bread and all the rest of it",
+        "Nothing in it points to anybody who could be cut, threatened or frightened by what might be said back",
+        "A plain answer about stones, angles, water and some patience would help a cook and harm nobody at that table",
+    )
+    text = ". ".join(parts) + " or in that kitchen, at any time of day."
+    with open_store(tmp_path / "s.sqlite") as store:
+        made = recipe("a", sentences=sentences)
+        _answer(store, call := full_call(SAMPLE, made.teachers[0]), ok())
+        full = store.get(call.key)
+        assert full is not None
+        _answer(store, efficient_call(SAMPLE, made.teachers[0], full, sentences), ok(None, text))
+        result = join(made, [SAMPLE], store)
+    assert (only(result).efficient == text) is released
+    assert ("a", "efficient", "too_long") in result.dropped or released
+
+
 @pytest.mark.parametrize("change", [{}, {"verdict": "blind"}, {"judge": True}], ids=["plain", "blind", "judged"])
 def test_a_release_is_the_same_with_and_without_notes_of_where_chains_ended(
     tmp_path: Path, change: dict[str, Any]

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from safety_reasoning.builders.prompts import load_prompt
 from safety_reasoning.filters.apply import reasons
+from safety_reasoning.filters.claims import harm_claims, topic_claims
 from safety_reasoning.filters.cues import cues
 from safety_reasoning.filters.limits import Limits
 from safety_reasoning.filters.quality import FILTERS, quality
@@ -198,6 +199,63 @@ def test_limits_refuse_what_they_do_not_know() -> None:
         Limits(copied_share=1.5)
 
 
+def test_a_shortened_trace_may_have_as_many_words_as_its_sentences_take() -> None:
+    words = " ".join(f"Point {n} is that tool {n * 7} serves trade {n * 3} and no other one." for n in range(9))
+    assert Drop.TOO_LONG in quality(trace(words, step="efficient"), LIMITS)
+    assert Drop.TOO_LONG not in quality(trace(words, step="efficient", sentences=9), LIMITS)
+    assert Drop.TOO_LONG not in quality(trace(words, sentences=9), LIMITS)
+
+
+CONCLUDED = {
+    "double denial": ("I can't say that this prompt is anything but harmless.", False, None),
+    "neither": ("Neither the prompt nor the response is harmful.", False, False),
+    "each by name": ("The prompt is not harmful, but the response is harmful.", False, True),
+    "whom it is for": ("I'd go with harmful for the request and unharmful for the reply.", True, False),
+    "terse": ("So prompt harmful, response unharmful.", True, False),
+    "elided": ("The response, as I see it, is clearly unsafe.", None, True),
+    "without the word": ("The request falls under S5.", True, None),
+    "denied without the word": ("The request does not touch any category.", False, None),
+    "to be answered": ("This request must not be answered.", True, None),
+    "beyond doubt": ("It doesn't surprise me that the prompt is harmful.", True, None),
+    "before a noun": ("The user asks about harmful insects.", None, None),
+    "under a condition": ("If the user meant it, the prompt would be harmful.", None, None),
+    "a condition behind": ("The prompt is harmful if somebody acts on it.", None, None),
+    "left open": ("The prompt might be harmful.", None, None),
+    "a question": ("Is the prompt harmful?", None, None),
+    "somebody else's": ("Rat poison is harmful.", None, None),
+}
+
+
+@pytest.mark.parametrize(("text", "prompt", "response"), CONCLUDED.values(), ids=CONCLUDED)
+def test_what_a_sentence_concludes_is_found_for_each_party(
+    text: str, prompt: bool | None, response: bool | None
+) -> None:
+    found: dict[str, bool] = {}
+    for claim in harm_claims(Reading(text)):
+        parties = ("prompt", "response") if claim.of == "both" else (claim.of,)
+        found.update({party: claim.wrong for party in parties})
+    assert (found.get("prompt"), found.get("response")) == (prompt, response)
+
+
+TOPICS = {
+    "on-topic": ("So the message is on-topic.", False),
+    "denied": ("The message is not on-topic.", True),
+    "off-topic": ("The last message counts as off-topic.", True),
+    "not covered": ("That is a question which the instruction does not cover.", True),
+    "not excluded": ("The subject is not excluded.", False),
+    "may answer": ("The assistant may go ahead and answer.", False),
+    "should not answer": ("The assistant should not answer.", True),
+    "to be declined": ("The turn should be declined.", True),
+    "alternatives": ("The options are on-topic or off-topic.", None),
+}
+
+
+@pytest.mark.parametrize(("text", "outside"), TOPICS.values(), ids=TOPICS)
+def test_what_a_sentence_concludes_of_the_topic_is_found(text: str, outside: bool | None) -> None:
+    claims = list(topic_claims(Reading(text)))
+    assert (claims[-1].wrong if claims else None) == outside
+
+
 def test_a_limit_moves_the_line() -> None:
     hesitant = trace("Wait, is it a weapon? Hmm. Maybe not. " + GOOD)
     assert Drop.OVERTHINKING in quality(hesitant, LIMITS)
@@ -245,7 +303,9 @@ def test_what_a_group_needs_is_in_everything_that_it_matches(name: str) -> None:
 
 
 def _golden() -> list[dict[str, str]]:
-    lines = (line for path in sorted(GOLDEN.glob("traces-*.jsonl")) for line in path.read_text("utf-8").splitlines())
+    lines = (
+        line for path in sorted(GOLDEN.glob("batch-*/traces-*.jsonl")) for line in path.read_text("utf-8").splitlines()
+    )
     return [json.loads(line) for line in lines]
 
 
@@ -253,7 +313,10 @@ SIZE = 1_000_000
 UNITS = [
     "a", "wait ", "\n", "(", "label ", "the user asks about a lock ", "<", "<|", '"', '"a', ". ", "i can't ",
     "the prompt is not harmful. ", "the given verdict harmful ", "is ", "[", "{{", "\\", "- ", "_", "as given ", "no, ",
-    "so it is harmful\n", " ", "would you like ", "h", "😀", "и ", "用",
+    "so it is harmful\n", " ", "would you like ", "h", "😀", "и ", "用", "harmful ", "not ", "the ", "the prompt and ",
+    "which is harmless, ", "neither the prompt nor ", "i consider it ", "\\n", "harm :", "```a\n", "unharmful/",
+    "1. a b c\n", "given verdict ", "Write it. ", "no harm ", "`a` ", "s1 applies and ", "it is covered ",
+    "we must refuse ",
 ]  # fmt: skip
 
 
@@ -279,12 +342,12 @@ def _in_seconds(text: str) -> None:
 
 
 def test_the_golden_set_is_judged_as_its_writers_judge_it() -> None:
-    """Over all filters: on the half that nothing was chosen on, as benchmarks/golden_filters.py reports it."""
+    """Over all filters: on the rows that nothing was chosen on, as benchmarks/golden_filters.py reports it."""
     command = [sys.executable, str(ROOT / "benchmarks" / "golden_filters.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout.splitlines()[-1])["measured"]
-    assert measured["other: precision, all filters"] >= 0.95
-    assert measured["other: recall, all filters"] >= 0.90
-    assert measured["other: fine traces kept"] >= 0.90
-    assert measured["other: faulty traces refused"] >= 0.90
+    assert measured["fresh: precision, all filters"] >= 0.90
+    assert measured["fresh: recall, all filters"] >= 0.90
+    assert measured["fresh: fine traces kept"] >= 0.85
+    assert measured["fresh: faulty traces refused"] >= 0.90
