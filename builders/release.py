@@ -31,8 +31,9 @@ from safety_reasoning.schemas.record import record_schema
 
 _ROW_GROUP = 10_000
 """Rows; about 100 MB of long traces, which the Hub's viewer reads in one go."""
-_CHUNKS = {"min_chunk_size": 64 * 1024, "max_chunk_size": 256 * 1024, "norm_level": 0}
-"""Bytes of a page, cut by content: of eight layouts the one in which a version shares most with the one before."""
+_CHUNKS: Any = {"min_chunk_size": 64 * 1024, "max_chunk_size": 256 * 1024, "norm_level": 0}
+"""Bytes of a page, cut by content: of eight layouts the one that shares most with the version before. (pyarrow's types
+know only a flag.)"""
 _CARD = "README.md"
 
 

@@ -55,7 +55,7 @@ class Connection:
 
     def __init__(self, repo: str, kind: Kind, patience: Patience) -> None:
         self.repo = repo
-        self.kind = kind
+        self.kind: Kind = kind
         self._patience = patience
         self._api = HfApi(library_name="safety-reasoning")
 
