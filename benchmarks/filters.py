@@ -4,7 +4,8 @@
     python benchmarks/filters.py --quick                 # a minute: fewer traces, peers only where they are installed
     python benchmarks/filters.py --environments FOLDER   # keeps the peers' environments between runs
 
-Traces are put together of the golden set's to about 1.5 KB each; no two are equal. Ours judge all of them, the slower
+Traces are put together of the golden set's to about 1.5 KB each, nine pieces in ten of fine ones, as a teacher's
+traces mostly are; no two are equal. Ours judge all of them, the slower
 peers a sample of the same, everyone on every core at the same time. A rate is what was judged by the processor time
 that it took, which counts all threads and no other process. Claims are ratios of rates of one run. The last line of
 stdout is one JSON document.
@@ -35,6 +36,7 @@ from safety_reasoning.filters.trace import Trace
 CHARS = 1500
 ALL_GOAL, REPETITION_GOAL = 5.0, 20.0
 """Times the rate of Gopher's repetition filter."""
+_FAULTY_SHARE = 0.1
 _CHUNK = 500
 """Traces that are made at once, outside of the time that is measured."""
 _INSTALL_S = 1800
@@ -130,13 +132,15 @@ def main() -> None:
     report.end()
 
 
-def _pieces() -> list[Trace]:
-    """The golden set's full traces."""
-    full = [row.trace for row in golden(GOLDEN, Limits()) if row.trace.step == "full" and len(row.trace.text) > 100]
-    return full or sys.exit(f"no batch-*/traces-*.jsonl in {GOLDEN}")
+def _pieces() -> tuple[list[Trace], list[Trace]]:
+    """The golden set's full traces: the fine ones, and the others."""
+    rows = [row for row in golden(GOLDEN, Limits()) if row.trace.step == "full" and len(row.trace.text) > 100]
+    if not rows:
+        sys.exit(f"no batch-*/traces-*.jsonl in {GOLDEN}")
+    return [row.trace for row in rows if not row.modes], [row.trace for row in rows if row.modes]
 
 
-_PIECES = _pieces()
+_FINE, _FAULTY = _pieces()
 
 
 def _traces(numbers: Sequence[int]) -> list[Trace]:
@@ -144,12 +148,16 @@ def _traces(numbers: Sequence[int]) -> list[Trace]:
     made: list[Trace] = []
     for number in numbers:
         chance = random.Random(number)  # noqa: S311  # not for secrets
-        first = chance.choice(_PIECES)
+        first = _piece(chance)
         text = first.text
         while len(text) < CHARS:
-            text += "\n\n" + chance.choice(_PIECES).text
+            text += "\n\n" + _piece(chance).text
         made.append(replace(first, text=f"{text[:CHARS].rpartition(' ')[0]} ({number})."))
     return made
+
+
+def _piece(chance: random.Random) -> Trace:
+    return chance.choice(_FAULTY if chance.random() < _FAULTY_SHARE else _FINE)
 
 
 def _ours(report: Report, name: str, count: int, cores: int, judge: Callable[[Trace, Limits], object]) -> float:

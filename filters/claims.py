@@ -22,6 +22,7 @@ Value = tuple[int, int, str]
 _ADJECTIVES = frozenset(["harmful", "harmless", "fine", "dangerous"])
 _SAFE = frozenset(["harmless", "fine", "permits"])
 _KINDS = ("harmful", "harmless", "fine", "dangerous", "permits", "condemns", "denied")
+_TOPICS = ("on_topic", "off_topic")
 _LAST = 3
 """Sentences at the end that conclude whatever they begin with."""
 _MOST = 200
@@ -60,12 +61,11 @@ def harm_claims(read: Reading) -> Iterator[Claim]:
     """What is concluded of harm, in the order in which it is said."""
     opens = _pattern("concludes").match
     for sentence, free in _concluding(read, _KINDS):
-        kinds = [kind for kind in _KINDS if cue("verdict", kind).needed(sentence.stems)]
-        clauses = [(clause, _values(clause, kinds)) for clause in _clauses(sentence)]
-        if not any(values for _, values in clauses):
-            continue
+        plain = _plain(sentence)
+        kinds = [kind for kind in _needed(_KINDS, sentence) if _pattern(kind).search(plain)]
         carried: Party = "unnamed"
-        for clause, values in clauses:
+        for clause in _clauses(plain, sentence) if kinds else ():
+            values = _values(clause, kinds)
             if values and not _is_open(clause):
                 yield from _harm(clause, values, carried, free=free or opens(clause) is not None)
             first = _PARTY.search(clause)
@@ -75,14 +75,14 @@ def harm_claims(read: Reading) -> Iterator[Claim]:
 
 def topic_claims(read: Reading) -> Iterator[Claim]:
     """What is concluded of the topic, in the order in which it is said."""
-    groups = {False: cue("verdict", "on_topic"), True: cue("verdict", "off_topic")}
-    for sentence, _ in _concluding(read, ("on_topic", "off_topic")):
-        wanted = [(outside, group.pattern) for outside, group in groups.items() if group.needed(sentence.stems)]
-        for clause in _clauses(sentence):
-            values = [(found.start(), outside) for outside, pattern in wanted if (found := pattern.search(clause))]
+    for sentence, _ in _concluding(read, _TOPICS):
+        plain = _plain(sentence)
+        kinds = [kind for kind in _needed(_TOPICS, sentence) if _pattern(kind).search(plain)]
+        for clause in _clauses(plain, sentence) if kinds else ():
+            values = [(found.start(), kind) for kind in kinds if (found := _pattern(kind).search(clause))]
             if values and not _is_open(clause):
-                start, outside = min(values)
-                yield Claim("unnamed", outside != _denied(clause[:start]))
+                start, kind = min(values)
+                yield Claim("unnamed", (kind == "off_topic") != _denied(clause[:start]))
 
 
 def _concluding(read: Reading, kinds: tuple[str, ...]) -> Iterator[tuple[Sentence, bool]]:
@@ -103,8 +103,12 @@ def _needs(kinds: tuple[str, ...]) -> frozenset[str]:
     return frozenset[str]().union(*(cue("verdict", kind).needs for kind in kinds))
 
 
-def _clauses(sentence: Sentence) -> Iterator[str]:
-    """Its clauses, up to one with a condition."""
+def _needed(kinds: tuple[str, ...], sentence: Sentence) -> list[str]:
+    return [kind for kind in kinds if cue("verdict", kind).needed(sentence.stems)]
+
+
+def _plain(sentence: Sentence) -> str:
+    """What the writer says in it, with denials written out."""
     plain = sentence.own.replace("can't", "cannot").replace("n't", " not").replace("'s ", " is ")
     plain = (
         plain.replace("anything but ", "not ")
@@ -114,6 +118,11 @@ def _clauses(sentence: Sentence) -> Iterator[str]:
     )
     if not (sentence.stems.isdisjoint(_PROMPTS) or sentence.stems.isdisjoint(_RESPONSES)):
         plain = _JOINED.sub(lambda found: "neither" if found["neither"] else "both", plain)
+    return plain
+
+
+def _clauses(plain: str, sentence: Sentence) -> Iterator[str]:
+    """The clauses of the sentence, up to one with a condition."""
     conditions = cue("verdict", "conditions")
     conditional = conditions.needed(sentence.stems)
     for clause in _pattern("cut").split(plain):

@@ -53,8 +53,12 @@ class Cues:
 
     def sentences(self, read: Reading) -> list[Sentence]:
         """The sentences that have what a match has at least."""
-        found = [read.sentences[position] for position in positions(read, self.needs)]
-        return [sentence for sentence in found if not self.also.isdisjoint(sentence.stems)] if self.also else found
+        return [read.sentences[position] for position in self.positions(read)]
+
+    def positions(self, read: Reading) -> list[int]:
+        """Where they stand, from first to last."""
+        found, also = positions(read, self.needs), self.also
+        return [n for n in found if not also.isdisjoint(read.sentences[n].stems)] if also else found
 
 
 @cache
@@ -81,7 +85,7 @@ def _stems(words: Iterable[str]) -> frozenset[str]:
 def positions(read: Reading, needs: frozenset[str]) -> list[int]:
     """Where sentences stand that hold any of a group's needs, from first to last."""
     places = read.places(_all_needs())
-    found = [places[stem] for stem in needs & places.keys()]
+    found = [places[stem] for stem in needs & read.stems]
     return found[0] if len(found) == 1 else sorted(set().union(*found))
 
 
