@@ -64,6 +64,16 @@ class Status(StrEnum):
     """HTTP 200 whose body is an error or holds no choice."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenChoice:
+    """A token of a reply and what might have stood in its place."""
+
+    token: str
+    logprob: float
+    others: tuple[tuple[str, float], ...] = ()
+    """(token, log probability) of the likeliest, the chosen one among them as a rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One question to one teacher."""

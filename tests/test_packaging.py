@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = ("builders", "cards", "filters", "hub", "review", "schemas", "train")
+FOLDERS = ("builders", "cards", "deploy", "eval", "filters", "hub", "review", "schemas", "train")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
 

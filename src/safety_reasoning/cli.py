@@ -11,7 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from safety_reasoning import hub_verbs, review_verbs, traces_verbs, train_verbs, version_verbs
+from safety_reasoning import (
+    classify_verbs,
+    deploy_verbs,
+    eval_verbs,
+    guard_report_verbs,
+    hub_verbs,
+    review_verbs,
+    traces_verbs,
+    train_verbs,
+    version_verbs,
+)
 from safety_reasoning.errors import Stopped, UsageError
 
 app = typer.Typer(
@@ -26,6 +36,10 @@ app.add_typer(review_verbs.app)
 app.add_typer(version_verbs.app)
 app.add_typer(hub_verbs.app)
 app.add_typer(train_verbs.app, name="train")
+app.add_typer(eval_verbs.app, name="eval")
+app.add_typer(guard_report_verbs.app)
+app.add_typer(classify_verbs.app)
+app.add_typer(deploy_verbs.app)
 
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]

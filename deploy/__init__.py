@@ -1,0 +1,1 @@
+"""Deploy: a guard in NeMo Guardrails and in vLLM, and what a rail lets through."""

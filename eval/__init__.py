@@ -1,0 +1,1 @@
+"""Say how good a guard is: benchmarks, guards, runs, scores and reports."""

@@ -1,0 +1,1 @@
+"""Benchmarks: declared files, and how their rows become labelled items."""

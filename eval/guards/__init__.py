@@ -1,0 +1,1 @@
+"""Guards: how each is asked, and how what it answers is read."""

@@ -1,0 +1,5 @@
+"""Verbs of `safety-reasoning eval`."""
+
+import typer
+
+app = typer.Typer()

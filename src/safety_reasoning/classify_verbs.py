@@ -1,0 +1,5 @@
+"""Verbs of `safety-reasoning`."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Verbs of `safety-reasoning train`."""
+
+import typer
+
+app = typer.Typer()
