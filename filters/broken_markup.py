@@ -12,6 +12,7 @@ from safety_reasoning.filters.reasons import Drop
 from safety_reasoning.filters.trace import Trace
 
 _CODE = regex.compile(r"(?s:```.*?```)|`[^`\n]{1,200}+`")
+_SIGNS = frozenset("<>[{\\&【")
 _FILE = Path(__file__).parent / "patterns" / "markup.toml"
 
 
@@ -27,8 +28,8 @@ def _groups() -> "tuple[tuple[tuple[str, ...], regex.Pattern[str]], ...]":
 
 @cache
 def _hints() -> tuple[str, ...]:
-    """The first signs of all marks, or whole marks that begin with a letter: few of them stand in prose."""
-    return tuple({mark if mark[0].isalnum() else mark[0] for marks, _ in _groups() for mark in marks})
+    """The rare signs that marks begin with, or the whole mark: few of them stand in prose."""
+    return tuple({mark[0] if mark[0] in _SIGNS else mark for marks, _ in _groups() for mark in marks})
 
 
 def broken_markup(trace: Trace, limits: Limits) -> Drop | None:

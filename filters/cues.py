@@ -84,13 +84,13 @@ def _stems(words: Iterable[str]) -> frozenset[str]:
 
 def positions(read: Reading, needs: frozenset[str]) -> list[int]:
     """Where sentences stand that hold any of a group's needs, from first to last."""
-    places = read.places(_all_needs())
+    places = read.places(all_needs())
     found = [places[stem] for stem in needs & read.stems]
     return found[0] if len(found) == 1 else sorted(set().union(*found))
 
 
 @cache
-def _all_needs() -> frozenset[str]:
+def all_needs() -> frozenset[str]:
     """What any group of any file needs."""
     return frozenset[str]().union(*(group.needs for name in _FILES for group in cues(name)))
 

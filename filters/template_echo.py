@@ -3,7 +3,7 @@
 from functools import cache
 
 from safety_reasoning.filters.copies import copied_share
-from safety_reasoning.filters.cues import cues, lists, needed_cues, stems_of
+from safety_reasoning.filters.cues import all_needs, cues, lists, needed_cues, stems_of
 from safety_reasoning.filters.limits import Limits
 from safety_reasoning.filters.reading import STEM_CHARS, Reading, inputs_reading, reading, stem, template_reading
 from safety_reasoning.filters.reasons import Drop
@@ -42,7 +42,8 @@ def template_echo(trace: Trace, limits: Limits) -> Drop | None:
 def _talks(read: Reading, trace: Trace, limits: Limits) -> bool:
     """Whether so much is said of the task; half as much is enough where nothing is said of the sample."""
     most = limits.task_talk_per_100_words * len(read.words) / 100
-    hints = sum(map(_talk_needs().__contains__, map(stem, read.words)))  # a match has at least one
+    places = read.places(all_needs())
+    hints = sum([len(places[found]) for found in _talk_needs() & read.stems])  # a match has one
     if hints <= most / 2 or (hints <= most and _of_the_sample(read, trace)):
         return False
     said = [found[0] for group in needed_cues("template_echo", read) for found in group.found(read)]

@@ -22,7 +22,7 @@ _HARM, _REFUSAL = re.compile(r"harm[\W_]*:"), re.compile(r"refusal[\W_]*:")
 
 def verdict_line(trace: str) -> Drop | None:
     """VERDICT_LINE if the trace holds a verdict as an answer would give it."""
-    folded = trace.casefold()
+    folded = trace.lower() if trace.isascii() else trace.casefold()
     if "-topic" not in folded and not (_HARM.search(folded) or _REFUSAL.search(folded)):
         return None  # the expression is ten times as slow as these
     return Drop.VERDICT_LINE if _STATED.search(trace) else None
