@@ -50,14 +50,14 @@ class Prompt:
 
 
 @cache
-def load_prompt(name: str) -> Prompt:
+def load_prompt(name: str, folder: Path = _FOLDER) -> Prompt:
     """The prompt file of that name that ships with the package.
 
     Raises: UsageError if there is none, or if its body and its front matter name different variables.
     """
-    path = _FOLDER / f"{name}.md"
+    path = folder / f"{name}.md"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.md")))
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.md")))
         raise UsageError(f"no prompt is named {name!r}", fix=f"use one of: {known}")
     return _parse(name, path.read_text(encoding="utf-8"))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from safety_reasoning.builders.calls import TokenChoice
 from safety_reasoning.builders.samples import Turn
@@ -51,6 +51,11 @@ class Guard(Protocol):
         """Hash of its prompt files: runs with other prompts are not compared unasked."""
         ...
 
+    @property
+    def takes_policy(self) -> bool:
+        """Whether an item's own policy reaches its prompt; else it judges by the taxonomy that it was trained on."""
+        ...
+
     def ask(self, item: Item) -> Ask:
         """The question for an item whose subject is among `subjects`."""
         ...
@@ -64,4 +69,16 @@ class Guard(Protocol):
 
         `tokens` are those of the whole reply, reasoning too, as the engine reports them. None where they do not say.
         """
+        ...
+
+
+@runtime_checkable
+class Rule(Guard, Protocol):
+    """A guard without a model, for the sanity rows of a table: no engine is started and nothing is asked.
+
+    A run tells it by `isinstance(guard, Rule)` and takes `answer` for the reply's; its `ask` holds no message.
+    """
+
+    def answer(self, item: Item) -> str:
+        """What it answers; `read` reads it like any other."""
         ...
