@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test check demo-train clean
 
 quickstart: .venv/installed
 	$(BIN)/safety-reasoning build recipes/quickstart.toml
 
-test: .venv/installed-dev
+test: .venv/installed-dev .venv/nemo/installed
 	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed-dev
@@ -16,6 +16,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# A guard trained and evaluated on a CPU, on the rows of $SAFETY_REASONING_DATA: about a quarter of an hour.
+demo-train: .venv/installed-dev
+	$(BIN)/python benchmarks/train_cpu.py
 
 .venv/python:
 	$(PYTHON) -m venv .venv
@@ -29,6 +33,12 @@ check: .venv/installed-dev
 
 .venv/installed-dev: pyproject.toml .venv/installed
 	$(PIP) install --quiet --editable '.[embedded,dev]'
+	touch $@
+
+# NeMo Guardrails needs huggingface-hub below 2, so `verify nemo` is tested with an environment of its own.
+.venv/nemo/installed: | .venv/python
+	$(PYTHON) -m venv .venv/nemo
+	.venv/nemo/bin/python -m pip --disable-pip-version-check install --quiet nemoguardrails==0.24.1
 	touch $@
 
 clean:

@@ -121,7 +121,8 @@ def test_a_guard_of_two_modes_is_asked_as_it_was_trained(mark: Mark, mode: str, 
     guard = open_guard("ours", folder=str(folder), mode=mode)
     trace = "A trace." if mode == "on" else None
     trained = conversation(SAFETY_SAMPLE, trace, mark=mark)
-    assert guard.ask(RESPONSE) == Ask(messages=(Turn(**trained["prompt"][0]),))
+    told = {"enable_thinking": mode == "on"}  # for a server's reasoning parser, which reads no marks
+    assert guard.ask(RESPONSE) == Ask(messages=(Turn(**trained["prompt"][0]),), template_kwargs=told)
     assert guard.ask(TURN).messages == (Turn(**conversation(TOPIC_SAMPLE, trace, mark=mark)["prompt"][0]),)
     assert open_guard("ours", folder=str(folder)).ask(TURN) == open_guard("ours", folder=str(folder), mode="on").ask(
         TURN

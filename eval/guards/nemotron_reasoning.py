@@ -46,7 +46,8 @@ class NemotronReasoning(Parsed):
             response=response_or_none(item),
             mode=_SUFFIX[self.mode],
         )
-        return Ask(messages=(Turn("user", text),))
+        told = {"enable_thinking": self.mode == "on"}  # a server's reasoning parser does not read the switch
+        return Ask(messages=(Turn("user", text),), template_kwargs=told)
 
     def find(self, item: Item, answer: str) -> Said | Fault:
         """`Prompt harm:` and `Response harm:` lines."""

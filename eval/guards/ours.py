@@ -31,8 +31,8 @@ def ours(*, mode: Mode | None = None, taxonomy: Taxonomy = "aegis", folder: str 
     if not isinstance(told, bool):
         return H3Guard(name="ours", mode=_only_mode(training, mode, folder), taxonomy=taxonomy)
     chosen: Mode = mode or ("on" if told else "off")
+    kwargs = {"enable_thinking": chosen == "on"}  # beside a mark too: a server's reasoning parser reads no marks
     mark = _mark(training, folder)
-    kwargs = {"enable_thinking": chosen == "on"} if mark is None else {}
     return H3Guard(name="ours", mode=chosen, taxonomy=taxonomy, one_prompt=True, mark=mark, template_kwargs=kwargs)
 
 
