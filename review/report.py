@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from safety_reasoning.builders.recipe import Recipe
+from safety_reasoning.pages.tables import Table
 from safety_reasoning.review.agreement_marks import Agreement
 from safety_reasoning.review.report_counts import Counts
 from safety_reasoning.review.report_examples import Example
 from safety_reasoning.review.report_sections import Section, sections
 from safety_reasoning.review.report_yield import Yield
-from safety_reasoning.review.tables import Table
 from safety_reasoning.review.tables_budgets import Budgets
 from safety_reasoning.review.tables_lengths import Histogram
 

@@ -9,8 +9,8 @@ from safety_reasoning.builders.opinion import NOT_JUDGED, mode_of
 from safety_reasoning.builders.samples import Sample, TopicControlSample, digest
 from safety_reasoning.builders.sift import Sifted
 from safety_reasoning.builders.tried import Tried
+from safety_reasoning.pages.text import Cut, cut
 from safety_reasoning.review.report_cases import Case, step_of
-from safety_reasoning.review.report_text import Cut, cut
 
 PER_REASON = 5
 _TRACE_CHARS = 1500

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from safety_reasoning.builders.recipe import Recipe
+from safety_reasoning.pages.tables import Table
 from safety_reasoning.review.agreement_marks import Agreement
 from safety_reasoning.review.report_counts import Counts
-from safety_reasoning.review.tables import Table
 from safety_reasoning.review.tables_agreement import agreement_tables
 from safety_reasoning.review.tables_budgets import Budgets, budget_tables
 from safety_reasoning.review.tables_judge import judge_tables

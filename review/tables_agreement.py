@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from safety_reasoning.pages.tables import INTERVAL, Column, Row, Table, share
 from safety_reasoning.review.agreement import cohen_kappa, krippendorff_alpha
 from safety_reasoning.review.report_cases import Case
 from safety_reasoning.review.report_statistics import wilson
-from safety_reasoning.review.tables import INTERVAL, Column, Row, Table, share
 
 Verdicts = tuple[str | None, ...]
 """What each teacher says of one label, in the order of their names; None where it gives no verdict."""

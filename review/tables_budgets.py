@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from safety_reasoning.builders.calls import Reply
 from safety_reasoning.builders.sift import efficient_trace
 from safety_reasoning.filters.sentences import count_sentences
+from safety_reasoning.pages.tables import TEACHER, Column, Row, Table, share
 from safety_reasoning.review.report_statistics import Line, fit_line
-from safety_reasoning.review.tables import TEACHER, Column, Row, Table, share
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from safety_reasoning.builders.opinion import Opinion
 from safety_reasoning.builders.recipe import JudgeRecipe, Recipe
 from safety_reasoning.builders.tried import Tried
 from safety_reasoning.filters.reasons import Drop
+from safety_reasoning.pages.tables import STEP, TEACHER, Column, Row, Table, share
 from safety_reasoning.review.agreement import cohen_kappa
 from safety_reasoning.review.report_cases import Case, step_of
 from safety_reasoning.review.report_yield import STEPS
-from safety_reasoning.review.tables import STEP, TEACHER, Column, Row, Table, share
 
 _CLEAN, _FOUND = "nothing found", "fault found"
 

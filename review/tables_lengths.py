@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from safety_reasoning.builders.join import EFFICIENT, FULL
+from safety_reasoning.pages.tables import STEP, TEACHER, Column, Row, Table
 from safety_reasoning.review.report_cases import Case, step_of
-from safety_reasoning.review.tables import STEP, TEACHER, Column, Row, Table
 
 Histogram = Mapping[int, int]
 """How many traces have each length: exact, and no larger than the longest trace has words."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from safety_reasoning.pages.tables import Column, Row, Table
 from safety_reasoning.review.agreement import Against
 from safety_reasoning.review.agreement_marks import Agreement, Between, Score
-from safety_reasoning.review.tables import Column, Row, Table
 
 _MODE = Column("mode", "failure mode", "code")
 

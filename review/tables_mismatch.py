@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from safety_reasoning.builders.samples import Sample, TopicControlSample
+from safety_reasoning.pages.tables import INTERVAL, TEACHER, Column, Row, Table, share
 from safety_reasoning.review.report_cases import Case
 from safety_reasoning.review.report_statistics import wilson
-from safety_reasoning.review.tables import INTERVAL, TEACHER, Column, Row, Table, share
 from safety_reasoning.schemas.columns import Task
 
 Group = tuple[Task, str, str]

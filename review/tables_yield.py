@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from safety_reasoning.pages.tables import ATTEMPT, REASON, STEP, TEACHER, Column, Row, Table, share
 from safety_reasoning.review.report_yield import STEPS, Yield
-from safety_reasoning.review.tables import ATTEMPT, REASON, STEP, TEACHER, Column, Row, Table, share
 
 _BY = Column("by", "found by", "code")
 _COSTS = (

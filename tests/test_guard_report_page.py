@@ -16,7 +16,7 @@ from safety_reasoning.eval.report.markdown import report_markdown
 from safety_reasoning.eval.report.markdown import text as as_markdown
 from safety_reasoning.eval.report.page import report_page
 from safety_reasoning.guard_report_verbs import report as verb
-from safety_reasoning.review.report_text import visible
+from safety_reasoning.pages.text import visible
 from tests.browser import chromium, needs_chromium
 from tests.conftest import Run
 from tests.guard_reports import DRAWS, Made, made, reported

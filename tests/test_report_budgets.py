@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from safety_reasoning.builders.calls import Reply, Status, Step
+from safety_reasoning.pages.tables import Table
 from safety_reasoning.review.figures import budgets_figure, lengths_figure
 from safety_reasoning.review.report_statistics import fit_line
-from safety_reasoning.review.tables import Table
 from safety_reasoning.review.tables_budgets import Budgets, budget_tables, count_budgets
 from safety_reasoning.review.tables_lengths import quantile
 from tests.changed_teacher import asked, changed

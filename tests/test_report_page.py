@@ -19,9 +19,9 @@ from safety_reasoning.builders.resume import begin
 from safety_reasoning.builders.sources.load import load_sources
 from safety_reasoning.builders.store import open_store
 from safety_reasoning.errors import UsageError
+from safety_reasoning.pages.text import cut, plain, visible
 from safety_reasoning.review.report_page import report_page
 from safety_reasoning.review.report_run import make_room
-from safety_reasoning.review.report_text import cut, plain, visible
 from tests.browser import chromium, needs_chromium
 from tests.changed_teacher import changed, stopped
 from tests.conftest import Run, aegis_row, openai_teacher, write_aegis, write_recipe

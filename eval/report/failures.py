@@ -11,7 +11,7 @@ import polars as pl
 
 from safety_reasoning.eval.benchmarks.item import Item, Subject
 from safety_reasoning.eval.report.evaluated import Evaluated
-from safety_reasoning.review.report_text import Cut, cut
+from safety_reasoning.pages.text import Cut, cut
 
 PER_KIND = 3
 _TRACE_CHARS = 1500

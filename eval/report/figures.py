@@ -1,7 +1,4 @@
-"""The plots of a report, drawn: SVG that stands within the page, the same bytes from the same points.
-
-What drawing has in common with the report on traces is that report's own.
-"""
+"""The plots of a report, drawn: SVG that stands within the page, the same bytes from the same points."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -10,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from safety_reasoning.eval.report.plots import PAPER, Plot, Point
-from safety_reasoning.review.figures import _LOOKS as LOOKS
-from safety_reasoning.review.figures import _drawing as drawing
-from safety_reasoning.review.figures import _short as short
-from safety_reasoning.review.figures import _svg as svg
+from safety_reasoning.pages.figures import LOOKS, drawing, short, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +22,13 @@ _Look = tuple[str, Any, str]
 def draw(plot: Plot) -> Markup:
     """The figure; '' where it has no point.
 
-    Raises: UsageError naming the [review] extra if matplotlib is not installed.
+    Raises: UsageError naming the [eval] extra if matplotlib is not installed.
     """
     if not plot.points:
         return Markup()
     shown = _shown(plot)
     panels = list(dict.fromkeys(one.panel for one in plot.points))
-    with drawing(plot.name, len(panels)) as (figure, axes):
+    with drawing(plot.name, len(panels), extra="eval") as (figure, axes):
         for ground, panel in zip(axes, panels, strict=True):
             points = [one for one in plot.points if one.panel == panel and one.series in shown]
             (_bars if plot.bars else _lines)(ground, points, shown)

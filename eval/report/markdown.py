@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from safety_reasoning.eval.report.grids import Grid, GridCell
 from safety_reasoning.eval.report.report import Report
-from safety_reasoning.review.report_text import cut, plain
-from safety_reasoning.review.tables import Cell, Column, Table, shown
+from safety_reasoning.pages.tables import Cell, Column, Table, shown
+from safety_reasoning.pages.text import cut, plain
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//))")
 _CODE = re.compile(r"[\w./ -]{1,80}", re.ASCII)

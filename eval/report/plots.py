@@ -11,7 +11,7 @@ from safety_reasoning.eval.report.paper_tables import Cell, Measure, paper_table
 from safety_reasoning.eval.report.paper_text import models, paper_figures
 from safety_reasoning.eval.report.traces import TraceLengths
 from safety_reasoning.eval.scores.cost import Added, Cost
-from safety_reasoning.review.tables import Column, Table
+from safety_reasoning.pages.tables import Column, Table
 
 PAPER = "paper"
 PANELS: Mapping[str, str] = {"prompt5": "prompts (5 tasks)", "resp4": "responses (4 tasks)", "safety9": "all 9 tasks"}

@@ -7,7 +7,7 @@ from typing import Any
 from safety_reasoning.eval.report.failures import Failures
 from safety_reasoning.eval.report.grids import Grid
 from safety_reasoning.eval.report.plots import Plot
-from safety_reasoning.review.tables import Table
+from safety_reasoning.pages.tables import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

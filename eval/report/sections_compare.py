@@ -9,7 +9,7 @@ from safety_reasoning.eval.scores.comparable import Difference, Ground, differen
 from safety_reasoning.eval.scores.compare import Compared, compare
 from safety_reasoning.eval.scores.policy import DEFAULT
 from safety_reasoning.eval.scores.score import DRAWS
-from safety_reasoning.review.tables import Column, Row, Table
+from safety_reasoning.pages.tables import Column, Row, Table
 
 _ALL_PAIRS_UP_TO = 4
 """Runs; of more, each is held against the first."""

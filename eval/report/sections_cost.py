@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from safety_reasoning.eval.report.evaluated import Evaluated
 from safety_reasoning.eval.scores.cost import Added, Cost, added, cost_of
 from safety_reasoning.eval.scores.policy import DEFAULT
-from safety_reasoning.review.tables import Cell, Column, Row, Table
+from safety_reasoning.pages.tables import Cell, Column, Row, Table
 
 _RUN = Column("run", "run")
 _PAPER_BASELINE = "l31_wildguardmix_nr"

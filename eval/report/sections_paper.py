@@ -4,7 +4,7 @@ from safety_reasoning.eval.report.contradictions import Contradictions
 from safety_reasoning.eval.report.paper_averages import Average
 from safety_reasoning.eval.report.paper_tables import Cell, paper_tables
 from safety_reasoning.eval.report.resources import Access, Need
-from safety_reasoning.review.tables import Column, Row, Table
+from safety_reasoning.pages.tables import Column, Row, Table
 
 _GENERATIONS = 4
 """Of the paper (section 4.2)."""

@@ -9,7 +9,7 @@ from safety_reasoning.eval.scores.groups import By, parts
 from safety_reasoning.eval.scores.measure import Metric
 from safety_reasoning.eval.scores.policy import DEFAULT
 from safety_reasoning.eval.scores.score import score_task
-from safety_reasoning.review.tables import Column, Row, Table
+from safety_reasoning.pages.tables import Column, Row, Table
 
 MOST = 12
 """Parts of a task that are shown, the largest: benchmarks name up to hundreds of categories."""

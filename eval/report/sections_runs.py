@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from safety_reasoning.eval.report.evaluated import Evaluated
-from safety_reasoning.review.tables import Cell, Column, Table, share
+from safety_reasoning.pages.tables import Cell, Column, Table, share
 
 _HASH_DIGITS = 12
 _MANY_UNPARSED = 0.01

@@ -7,7 +7,7 @@ from safety_reasoning.eval.report.scored import ByTask, Scored
 from safety_reasoning.eval.scores.averages import AVERAGES, average
 from safety_reasoning.eval.scores.measure import Measure, Metric
 from safety_reasoning.eval.scores.policy import DEFAULT, Policy
-from safety_reasoning.review.tables import Cell, Column, Row, Table
+from safety_reasoning.pages.tables import Cell, Column, Row, Table
 
 _RUN, _TASK = Column("run", "run"), Column("task", "task", "code")
 _POLICIES = tuple(Column(policy.value, f"F1, {policy.value}", "ratio") for policy in Policy)

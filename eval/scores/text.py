@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from safety_reasoning.eval.scores.measure import Measure
-from safety_reasoning.review.report_text import plain
+from safety_reasoning.pages.text import plain
 
 NOTHING = "-"
 

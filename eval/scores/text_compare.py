@@ -9,7 +9,7 @@ from safety_reasoning.eval.scores.comparable import Difference
 from safety_reasoning.eval.scores.compare import Chance, Compared, p_of
 from safety_reasoning.eval.scores.measure import Measure
 from safety_reasoning.eval.scores.text import NOTHING, columns, one_line, with_interval
-from safety_reasoning.review.report_text import cut
+from safety_reasoning.pages.text import cut
 
 _HEAD = ("task", "rows", "F1 of A", "F1 of B", "B - A", "p", "Holm", "BH", "A right", "B right", "p", "Holm", "BH")
 _NAMED = 3

@@ -5,10 +5,10 @@ from pathlib import Path
 import jinja2
 
 
-def environment(folder: Path) -> jinja2.Environment:
-    """The templates of a folder; a name that is not filled is an error."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """The templates of the folders, the first one first; a name that is not filled is an error."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
