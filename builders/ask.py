@@ -52,6 +52,10 @@ def open_teacher(recipe: EngineRecipe) -> Teacher | BatchTeacher:
         from safety_reasoning.builders.teachers.ray import RayTeacher
 
         return RayTeacher(recipe)
+    if recipe.engine == "transformers":
+        from safety_reasoning.builders.teachers.transformers import TransformersTeacher
+
+        return TransformersTeacher(recipe)
     if recipe.engine == "embedded":
         from safety_reasoning.builders.teachers.embedded import EmbeddedTeacher
 

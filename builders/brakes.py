@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from safety_reasoning.builders.calls import Reply, Status
+from safety_reasoning.builders.calls import Reply, Status, Step
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.opinion import read_opinion
 from safety_reasoning.builders.questions import sampling_for
@@ -16,6 +16,8 @@ _GIVE_UP_AFTER = 8
 _SAME_FAULT = 32
 """Replies in a row that end in the same fault before the run stops asking: the server is set up wrongly, and each
 of them is paid for."""
+_REFUSALS = {Status.REJECTED, Status.ERROR_BODY}
+"""Ends of a guard's call that say nothing of the guard."""
 
 
 @dataclass(slots=True)
@@ -73,23 +75,31 @@ class Brakes:
             self.spent.tokens + reply.prompt_tokens + reply.completion_tokens,
             self.spent.cost_usd + (reply.cost_usd or 0.0),
         )
-        longer = sampling_for(asked, reply.step).retry_max_tokens is not None
+        longer = not reply.step.measures and sampling_for(asked, reply.step).retry_max_tokens is not None
         if not (reply.status is Status.TRUNCATED and longer):  # which is asked again, and says nothing yet
-            self._look_for_one_fault(asked, _ended(reply, asked))
+            self._look_for_one_fault(asked, reply.step, _ended(reply, asked))
 
-    def _look_for_one_fault(self, asked: EngineRecipe, ended: str) -> None:
+    def _look_for_one_fault(self, asked: EngineRecipe, step: Step, ended: str) -> None:
         before, count = self.faults.get(asked.name, (_FINE, 0))
         count = count + 1 if ended == before else 1
         self.faults[asked.name] = (ended, count)
         if count == _SAME_FAULT and ended != _FINE:
-            fix = f", then `safety-reasoning traces retry RECIPE --reason {ended}`" if ended in list(Status) else ""
+            fix = _ask_again(step, ended) if ended in list(Status) else ""
             self.ledger.stopped[asked.name] = (
                 f"{asked.title}: {count} replies in a row ended as `{ended}`; mend the server or the recipe{fix}"
             )
 
 
+def _ask_again(step: Step, ended: str) -> str:
+    if step is Step.GUARD:
+        return f", then run again with `--retry {ended}`"
+    return "" if step is Step.MINE else f", then `safety-reasoning traces retry RECIPE --reason {ended}`"
+
+
 def _ended(reply: Reply, asked: EngineRecipe) -> str:
     """The reply's status; for a judge's whose answer cannot be read, why."""
+    if reply.step.measures and reply.status not in _REFUSALS:
+        return _FINE
     if isinstance(asked, JudgeRecipe):
         return read_opinion(reply, asked.rubric).fault
     return _FINE if reply.status is Status.OK else reply.status

@@ -5,13 +5,14 @@ and only the calls that it shapes are made again; where a call is served (engine
 time-outs) is no part of it. A reply is written once and never changed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from safety_reasoning.builders.prompts import Prompt, load_prompt, render
 from safety_reasoning.builders.recipe import Sampling
-from safety_reasoning.builders.samples import digest
+from safety_reasoning.builders.samples import Turn, digest
 
 _AGAIN = "again"
 """The prompt that is put after a call's own, to say what was wrong with the attempts before."""
@@ -26,6 +27,10 @@ class Step(StrEnum):
     """A verdict by a teacher that is not told the gold label."""
     JUDGE = "judge"
     """What a judge makes of a trace; the call's teacher is the one whose trace it is."""
+    GUARD = "guard"
+    """A guard's answer to an item of a task, or to a text of its user's."""
+    MINE = "mine"
+    """A guard's answer to a row that it may be trained on."""
     EFFICIENT_1 = "efficient-1"
     """The full trace rewritten in one sentence; the others, in so many (paper, section 5.3)."""
     EFFICIENT_2 = "efficient-2"
@@ -47,6 +52,11 @@ class Step(StrEnum):
     def is_efficient(self) -> bool:
         """Whether it is a rewrite."""
         return self.startswith("efficient-")
+
+    @property
+    def measures(self) -> bool:
+        """Whether it is a guard's answer, which is counted however it ends: none and half of one are results too."""
+        return self in {Step.GUARD, Step.MINE}
 
 
 class Status(StrEnum):
@@ -72,6 +82,22 @@ class TokenChoice:
     logprob: float
     others: tuple[tuple[str, float], ...] = ()
     """(token, log probability) of the likeliest, the chosen one among them as a rule."""
+
+
+def tokens_json(tokens: Sequence[TokenChoice]) -> list[Any]:
+    """Tokens as JSON keeps them."""
+    return [[token.token, token.logprob, [list(other) for other in token.others]] for token in tokens]
+
+
+def tokens_of_json(kept: Sequence[Any]) -> tuple[TokenChoice, ...]:
+    """Tokens as `tokens_json` wrote them.
+
+    Raises: ValueError or TypeError for anything else.
+    """
+    return tuple(
+        TokenChoice(str(token), float(logprob), tuple((str(other), float(value)) for other, value in others))
+        for token, logprob, others in kept
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +190,23 @@ class Request(Identity):
     model: str
     text: str
     """The single user message."""
+    messages: tuple[Turn, ...] = ()
+    """The chat, where it is not `text` alone; `text` is then not sent."""
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """What the chat template is given beside the messages; `chat_template_kwargs` of a recipe go above it."""
+    raw: bool = False
+    """`text` is the whole that the model reads, in no chat template."""
     head: str = ""
     """The start of `text` that every sample shares: engines may keep its state."""
     sampling: Sampling
+    logprobs: int = 0
+    """So many of each token's likeliest alternatives are asked for, with their log probabilities; 0: none."""
     grammar: str = ""
+
+    @property
+    def chat(self) -> tuple[Turn, ...]:
+        """The messages as they are sent."""
+        return self.messages or (Turn("user", self.text),)
 
     @property
     def seed(self) -> int:
@@ -196,6 +235,8 @@ class Reply(Identity):
     reasoning: str | None = None
     """From the server's own field, or from <think> tags in the text; None where there is none."""
     answer: str = ""
+    tokens: tuple[TokenChoice, ...] = ()
+    """All tokens of the reply, reasoning too, where the request wants them and the engine gives them."""
     finish_reason: str = ""
     model: str = ""
     """As the server reports it."""

@@ -5,18 +5,15 @@ asked again.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from safety_reasoning.builders.brakes import Brakes
+from safety_reasoning.builders.asking import Desk
 from safety_reasoning.builders.calls import Reply, Request, Step
-from safety_reasoning.builders.commit import Committer
-from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.recipe import EngineRecipe, Recipe, TeacherRecipe
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
-from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.survey import Survey
-from safety_reasoning.builders.teachers.protocol import CallUnfinished, Teacher, TeacherStopped
+from safety_reasoning.builders.teachers.protocol import Teacher
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,30 +21,27 @@ class Follower:
     """Asks for one run; used by all of its workers."""
 
     recipe: Recipe
-    store: Store
     survey: Survey
-    ledger: Ledger
-    brakes: Brakes
-    committer: Committer
+    desk: Desk
     judge: Teacher | None
     """The judge's engine, where the recipe has one."""
 
     async def follow(self, sample: Sample, teacher: TeacherRecipe, engine: Teacher | None) -> None:
         """Ask what the sample lacks of the teacher, and of the judge about it; without an engine, the judge alone."""
-        paused = resume(sample, teacher, self.recipe, self.store)
+        paused = resume(sample, teacher, self.recipe, self.desk.store)
         while paused.call is not None and (engine or paused.call.step is Step.JUDGE):
             if paused.is_extra:
-                self.ledger.plan(teacher.name, Counter([paused.call.step]))
+                self.desk.ledger.plan(teacher.name, Counter([paused.call.step]))
             reply = await self._ask(paused.call.request(paused.key), teacher, engine)
             if reply is None:
                 return
             paused.go_on(reply)
-            found, extra = paused.skip(self.store)  # replies behind a gap, at which the survey stopped
-            self.ledger.plan(teacher.name, extra)
-            self.ledger.found(teacher.name, found)
+            found, extra = paused.skip(self.desk.store)  # replies behind a gap, at which the survey stopped
+            self.desk.ledger.plan(teacher.name, extra)
+            self.desk.ledger.found(teacher.name, found)
         if paused.ended is not None:
-            self.ledger.drop(teacher.name, paused.expected)
-            self.committer.note(self.survey.note_key(sample, teacher), paused.ended)
+            self.desk.ledger.drop(teacher.name, paused.expected)
+            self.desk.committer.note(self.survey.note_key(sample, teacher), paused.ended)
 
     async def _ask(self, request: Request, teacher: TeacherRecipe, engine: Teacher | None) -> Reply | None:
         """The reply, on disk; None where there is none to be had now."""
@@ -56,29 +50,4 @@ class Follower:
             asked, engine = self.recipe.judge, self.judge
         if engine is None:
             raise TypeError(f"nobody was opened to ask for {request.step}")
-        if self.brakes.hold(asked.name):
-            return None
-        line = self.ledger.line(teacher.name, request.step)
-        line.in_flight += 1
-        self.ledger.asked()
-        try:
-            reply = priced(await engine.ask(request), asked)
-            await self.committer.put(reply)
-            self.brakes.answered(reply, asked)
-        except CallUnfinished as error:
-            self.brakes.unfinished(asked.name)
-            self.ledger.unfinished[f"{asked.name}: {error}"] += 1
-            return None
-        except TeacherStopped as error:
-            self.ledger.stopped[asked.name] = str(error)
-            return None
-        finally:
-            line.in_flight -= 1
-        return reply
-
-
-def priced(reply: Reply, asked: EngineRecipe) -> Reply:
-    """The reply with what it cost by the recipe's price table."""
-    if asked.price is None:
-        return reply
-    return replace(reply, cost_usd=asked.price.of(reply.prompt_tokens, reply.completion_tokens))
+        return await self.desk.ask(request, asked, engine)

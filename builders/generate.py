@@ -5,32 +5,35 @@ recipe's `concurrency`, each follow one sample's chain of calls at a time.
 """
 
 import asyncio
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import cast
 
+from safety_reasoning.builders.asking import (
+    Desk,
+    OpenEngine,
+    at_desk,
+    merge_parts,
+    parts_folder,
+    run_to_end,
+    stop_on_sigterm,
+)
 from safety_reasoning.builders.brakes import Brakes
 from safety_reasoning.builders.calls import Reply, Request, Step
-from safety_reasoning.builders.commit import Committer
-from safety_reasoning.builders.follow import Follower, priced
+from safety_reasoning.builders.follow import Follower
 from safety_reasoning.builders.ledger import Ledger
 from safety_reasoning.builders.progress import Progress
-from safety_reasoning.builders.recipe import EngineRecipe, Recipe, TeacherRecipe
+from safety_reasoning.builders.recipe import Recipe, TeacherRecipe
 from safety_reasoning.builders.resume import resume
 from safety_reasoning.builders.samples import Sample
 from safety_reasoning.builders.spool import Spool
 from safety_reasoning.builders.store import Store
 from safety_reasoning.builders.survey import Survey
-from safety_reasoning.builders.teachers.protocol import BatchTeacher, Teacher, TeacherStopped
+from safety_reasoning.builders.teachers.protocol import Teacher, TeacherStopped
 from safety_reasoning.builders.teachers.shared import SharedTeacher
-from safety_reasoning.errors import Stopped, UsageError
-
-OpenEngine = Callable[[EngineRecipe], Teacher | BatchTeacher]
 
 
 def generate(
@@ -50,24 +53,7 @@ def generate(
         Survey(recipe, samples, store, ledger),
         Brakes(recipe.budget, store.spent(), ledger),
     )
-    try:
-        asyncio.run(run.all())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise Stopped(f"stopped; {_left(ledger, store)}, run again to go on") from None
-    if ledger.stopped:
-        why = "\n".join(ledger.stopped.values())
-        raise UsageError(why, fix=f"then run again: finished replies are not asked twice ({_left(ledger, store)})")
-    if ledger.all().left and run.brakes.met():
-        raise Stopped(
-            f"{run.brakes.met()} is met; {_left(ledger, store)}; raise it in the recipe and run again to go on"
-        )
-    if ledger.unfinished:
-        kinds = ", ".join(f"{n} × {kind}" for kind, n in sorted(ledger.unfinished.items()))
-        raise Stopped(f"calls are unfinished ({kinds}); {_left(ledger, store)}, run again to go on")
-
-
-def _left(ledger: Ledger, store: Store) -> str:
-    return f"{len(store)} replies are kept, {ledger.all().left} calls are left"
+    run_to_end(run.all(), store, ledger, run.brakes)
 
 
 @dataclass(slots=True)
@@ -87,36 +73,18 @@ class _Run:
 
         Raises: UsageError, the first one where there are several.
         """
-        _stop_on_sigterm()
+        stop_on_sigterm()
         self.store.set_progress([])
-        self._merge_parts()
+        for teacher in self.recipe.teachers:
+            merge_parts(teacher, self.store, self._parts(teacher))
         self.brakes.spent = self.store.spent()
         for _ in self.survey.count(self.recipe.teachers):
             await asyncio.sleep(0)  # so that a signal is heard
         self.progress.asking(self.ledger)
-        async with AsyncExitStack() as stack:
-            committer = Committer(self.store, self._written, self.ledger.progressed)
-            committing = asyncio.create_task(committer.run())
-            asking = asyncio.create_task(self._ask_all(stack, committer))
-            try:
-                await asyncio.wait({committing, asking}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                asking.cancel()  # done already, unless the run is being stopped or the committer failed
-                await asyncio.gather(asking, return_exceptions=True)
-                committer.end()
-                await committing
-            try:
-                asking.result()
-            except ExceptionGroup as group:
-                raise _usage_error(group) or group from None
+        await at_desk(self.store, self.progress, self.ledger, self.brakes, self._ask_all)
 
-    def _written(self, replies: Sequence[Reply]) -> None:
-        """These replies are on disk."""
-        self.ledger.answered(replies)
-        self.progress.answered(self.ledger)
-
-    async def _ask_all(self, stack: AsyncExitStack, committer: Committer) -> None:
-        follower = self._follower(stack, committer)
+    async def _ask_all(self, desk: Desk, stack: AsyncExitStack) -> None:
+        follower = self._follower(desk, stack)
         async with asyncio.TaskGroup() as group:
             for teacher in self.recipe.teachers:
                 if not self.survey.lacks(teacher):
@@ -126,20 +94,12 @@ class _Run:
                 else:
                     self._start_workers(teacher, group, stack, follower)
 
-    def _follower(self, stack: AsyncExitStack, committer: Committer) -> Follower:
+    def _follower(self, desk: Desk, stack: AsyncExitStack) -> Follower:
         recipe, judge = self.recipe.judge, None
         if recipe is not None:
             judge = SharedTeacher(recipe, lambda: cast(Teacher, self.open_engine(recipe)))
             stack.push_async_callback(judge.close)
-        return Follower(
-            recipe=self.recipe,
-            store=self.store,
-            survey=self.survey,
-            ledger=self.ledger,
-            brakes=self.brakes,
-            committer=committer,
-            judge=judge,
-        )
+        return Follower(recipe=self.recipe, survey=self.survey, desk=desk, judge=judge)
 
     def _start_workers(
         self, teacher: TeacherRecipe, group: asyncio.TaskGroup, stack: AsyncExitStack, follower: Follower
@@ -161,25 +121,11 @@ class _Run:
     async def _ask_in_waves(self, teacher: TeacherRecipe, stack: AsyncExitStack, follower: Follower) -> None:
         from safety_reasoning.builders.waves import Waves  # it brings pyarrow, 40 MB that other engines do without
 
-        opened: list[BatchTeacher] = []
-
-        def engine() -> BatchTeacher:
-            if not opened:
-                opened.append(cast(BatchTeacher, self.open_engine(teacher)))
-                stack.callback(opened[0].close)
-            self.ledger.asked()
-            return opened[0]
-
         async def keep(replies: Sequence[Reply]) -> None:
-            new = {reply.key: priced(reply, teacher) for reply in replies if reply.key not in self.store}
-            await follower.committer.put_all(list(new.values()))
-            for reply in new.values():
-                line = self.ledger.line(teacher.name, reply.step)
-                line.in_flight = max(0, line.in_flight - 1)
-                self.brakes.answered(reply, teacher)
+            await follower.desk.keep(replies, teacher)
 
         waves = Waves(
-            engine=engine,
+            engine=follower.desk.opener(teacher, self.open_engine, stack),
             folder=self._parts(teacher),
             prepare=lambda: self._ask_judge(teacher, follower),
             next_requests=lambda: self._next_requests(teacher),
@@ -206,20 +152,8 @@ class _Run:
             for _ in range(self.recipe.judge.concurrency):
                 group.create_task(self._work(teacher, None, samples, follower))
 
-    def _merge_parts(self) -> None:
-        """Replies that a batch engine left for the store when its run was killed; any engine may go on from there."""
-        for teacher in self.recipe.teachers:
-            if not self._parts(teacher).exists():
-                continue
-            from safety_reasoning.builders.parts import read_replies
-            from safety_reasoning.builders.waves import reply_parts
-
-            for part in reply_parts(self._parts(teacher)):
-                self.store.append(priced(reply, teacher) for reply in read_replies(part))
-                part.unlink()
-
     def _parts(self, teacher: TeacherRecipe) -> Path:
-        return Path(teacher.ray.parts or f"{self.recipe.release.store}.parts") / teacher.name
+        return parts_folder(teacher, self.recipe.release.store)
 
     def _next_requests(self, teacher: TeacherRecipe) -> Iterator[Request]:
         """The first call of every chain that has no reply yet, as many as the budget has room for."""
@@ -230,17 +164,3 @@ class _Run:
             if paused.call is not None and paused.call.step is not Step.JUDGE:
                 self.ledger.line(teacher.name, paused.call.step).in_flight += 1
                 yield paused.call.request(paused.key)
-
-
-def _usage_error(group: ExceptionGroup[Exception]) -> UsageError | None:
-    for error in group.exceptions:
-        found = _usage_error(error) if isinstance(error, ExceptionGroup) else error
-        if isinstance(found, UsageError):
-            return found
-    return None
-
-
-def _stop_on_sigterm() -> None:
-    task = asyncio.current_task()
-    if task is not None and sys.platform != "win32":  # which has no such handlers
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -17,8 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safety_reasoning.builders.calls import Reply, Request, Status, Step
+from safety_reasoning.builders.calls import Reply, Request, Status, Step, tokens_json, tokens_of_json
 from safety_reasoning.builders.recipe import Sampling
+from safety_reasoning.builders.samples import Turn
 from safety_reasoning.builders.store import Store
 from safety_reasoning.errors import UsageError
 
@@ -31,10 +32,11 @@ _IDENTITY = [
     ("attempt", pa.int32()),
 ]
 REQUEST_SCHEMA = pa.schema(
-    [*_IDENTITY, ("model", pa.string()), ("text", pa.binary()), ("head", pa.binary()), ("sampling", pa.string()),
-     ("grammar", pa.string())]
+    [*_IDENTITY, ("model", pa.string()), ("text", pa.binary()), ("messages", pa.string()),
+     ("template_kwargs", pa.string()), ("raw", pa.bool_()), ("head", pa.binary()), ("sampling", pa.string()),
+     ("logprobs", pa.int32()), ("grammar", pa.string())]
 )  # fmt: skip
-"""Texts are UTF-8 in which a lone surrogate may stand, which a Parquet string must not hold."""
+"""Texts are UTF-8 in which a lone surrogate may stand, which a Parquet string must not hold; messages are JSON."""
 REPLY_SCHEMA = pa.schema(
     [
         *_IDENTITY,
@@ -49,9 +51,12 @@ REPLY_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("error", pa.string()),
         ("escaped", pa.bool_()),
+        ("tokens", pa.string()),
     ]
 )
-"""`escaped`: the three texts are JSON strings, since one of them holds a lone surrogate."""
+"""`escaped`: the three texts are JSON strings, since one of them holds a lone surrogate. `tokens`: JSON, null for none;
+parts that older versions wrote have no such column."""
+_MAY_LACK = frozenset({"tokens"})
 _TEXTS = ("reasoning", "answer", "error")
 _ROWS = 1000
 """Rows in memory at a time."""
@@ -75,6 +80,8 @@ def request_of(row: dict[str, Any]) -> Request:
         | {
             "step": Step(row["step"]),
             "text": row["text"].decode("utf-8", "surrogatepass"),
+            "messages": tuple(Turn(role, content) for role, content in json.loads(row["messages"])),
+            "template_kwargs": json.loads(row["template_kwargs"]),
             "head": row["head"].decode("utf-8", "surrogatepass"),
             "sampling": Sampling.model_validate_json(row["sampling"]),
         }
@@ -121,6 +128,8 @@ def _request_row(request: Request) -> dict[str, Any]:
     return row | {
         "step": str(request.step),
         "text": request.text.encode("utf-8", "surrogatepass"),
+        "messages": json.dumps([[turn.role, turn.content] for turn in request.messages]),
+        "template_kwargs": json.dumps(dict(request.template_kwargs)),
         "head": request.head.encode("utf-8", "surrogatepass"),
         "sampling": request.sampling.model_dump_json(),
     }
@@ -128,7 +137,8 @@ def _request_row(request: Request) -> dict[str, Any]:
 
 def _reply_row(reply: Reply) -> dict[str, Any]:
     row = {field.name: getattr(reply, field.name) for field in dataclasses.fields(Reply)}
-    row |= {"step": str(reply.step), "status": str(reply.status), "escaped": not _encodes(reply)}
+    tokens = json.dumps(tokens_json(reply.tokens)) if reply.tokens else None
+    row |= {"step": str(reply.step), "status": str(reply.status), "escaped": not _encodes(reply), "tokens": tokens}
     if row["escaped"]:
         row |= {name: json.dumps(row[name]) for name in _TEXTS}
     return row
@@ -143,6 +153,7 @@ def _encodes(reply: Reply) -> bool:
 
 
 def _reply_of(row: dict[str, Any]) -> Reply:
+    row["tokens"] = tokens_of_json(json.loads(row.pop("tokens") or "[]"))
     if row.pop("escaped"):
         row |= {name: json.loads(row[name]) for name in _TEXTS}
         if not all(isinstance(row[name], str | None) for name in _TEXTS):
@@ -188,8 +199,12 @@ def _whole(path: Path) -> Iterator[Path]:
 def _read(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS, columns=schema.names):
-                yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist()
+            lacks = _MAY_LACK - set(file.schema_arrow.names)
+            there = pa.schema([field for field in schema if field.name not in lacks])
+            nothing = dict.fromkeys(lacks & set(schema.names))
+            for batch in file.iter_batches(batch_size=_ROWS, columns=there.names):
+                for row in pa.Table.from_batches([batch]).select(there.names).cast(there).to_pylist():
+                    yield row | nothing
     except (pa.ArrowException, OSError, KeyError) as error:
         raise UsageError(
             f"{path} cannot be read as a part",

@@ -122,23 +122,37 @@ class RayRecipe(_Section):
     the store."""
 
 
+class TransformersRecipe(_Section):
+    """How a model is loaded by the `transformers` engine."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPUs, where there are any."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: float32 on a CPU, what the model is kept in on a GPU."""
+
+
 class EngineRecipe(_Section):
     """A model, and how it is reached."""
 
     name: TeacherName
     """A teacher's part of the column names: lower-case letters, digits and underscores, a letter first."""
-    engine: Literal["openai", "vllm", "ray", "embedded"]
+    engine: Literal["openai", "vllm", "ray", "transformers", "embedded"]
     """openai: any OpenAI-compatible server. vllm: the model in this process, in batches. ray: over a cluster,
-    calling servers (with `base_urls`) or running the model there (without). embedded: SmolLM2-135M in this
-    process, on the CPU. The engine is no part of a call's key: a run may go on with another one."""
+    calling servers (with `base_urls`) or running the model there (without). transformers: the model in this process,
+    in batches, on a CPU or a GPU, without a server. embedded: SmolLM2-135M in this process, on the CPU. The engine is
+    no part of a call's key: a run may go on with another one."""
     model: str = ""
-    """The model's name as the server knows it, or as the Hub does."""
+    """The model's name as the server knows it, or as the Hub does; vllm, transformers: or its folder; transformers:
+    or `embedded`, for the embedded engine's model."""
+    revision: str | None = None
+    """The Hub's commit or tag of the model. transformers reads it at that; for the others it is stated alone, and a
+    server or `vllm.engine_args` must be told apart from it."""
     base_urls: tuple[str, ...] = ()
     """openai, ray: the servers, each up to and with /v1; a call goes to the least busy one."""
     api_key_env: str | None = None
     """openai, ray: the environment variable that holds the key; None for servers that want none."""
     concurrency: int = Field(default=16, ge=1)
-    """Calls in flight, over all its servers; vllm: calls in a batch; ray: for each worker."""
+    """Calls in flight, over all its servers; vllm, transformers: calls in a batch; ray: for each worker."""
     timeout_s: float = Field(default=1800.0, gt=0)
     """For one call; long traces take minutes."""
     attempts: int = Field(default=10, ge=1)
@@ -149,6 +163,8 @@ class EngineRecipe(_Section):
     """engine vllm, and ray without `base_urls`."""
     ray: RayRecipe = RayRecipe()
     """engine ray."""
+    transformers: TransformersRecipe = TransformersRecipe()
+    """engine transformers."""
 
     @property
     def title(self) -> str:
@@ -164,9 +180,9 @@ class EngineRecipe(_Section):
     def _complete(self) -> Self:
         if self.engine == "openai" and not (self.base_urls and self.model):
             raise ValueError('engine "openai" needs `base_urls` and `model`')
-        if self.engine in {"vllm", "ray"} and not self.model:
+        if self.engine in {"vllm", "ray", "transformers"} and not self.model:
             raise ValueError(f'engine "{self.engine}" needs `model`')
-        if self.engine in {"embedded", "vllm"} and (self.base_urls or self.api_key_env):
+        if self.engine in {"embedded", "vllm", "transformers"} and (self.base_urls or self.api_key_env):
             raise ValueError(f'engine "{self.engine}" serves itself: remove `base_urls` and `api_key_env`')
         return self
 

@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 from filelock import FileLock, Timeout
 
-from safety_reasoning.builders.calls import Reply, Status, Step
+from safety_reasoning.builders.calls import Reply, Status, Step, tokens_json, tokens_of_json
 from safety_reasoning.builders.finished import Ended
 from safety_reasoning.builders.store_file import COLUMNS, connect, unusable
 from safety_reasoning.errors import UsageError
@@ -80,6 +80,11 @@ class Store:
         self._db = connect(path, read_only=True)
         self._pack = zstandard.ZstdCompressor(level=3)
         self._unpack = zstandard.ZstdDecompressor()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def append(self, replies: Iterable[Reply]) -> int:
         """Write the replies in one transaction; a key that is there already stays as it is. How many were new.
@@ -215,11 +220,14 @@ class Store:
             cost_usd=cost,
             reasoning=texts["reasoning"],
             answer=texts["answer"],
+            tokens=tokens_of_json(texts.get("tokens", [])),
             error=texts["error"],
         )
 
     def _row(self, reply: Reply) -> tuple[object, ...]:
-        texts = {"reasoning": reply.reasoning, "answer": reply.answer, "error": reply.error}
+        texts: dict[str, Any] = {"reasoning": reply.reasoning, "answer": reply.answer, "error": reply.error}
+        if reply.tokens:
+            texts["tokens"] = tokens_json(reply.tokens)
         return (
             bytes.fromhex(reply.key),
             bytes.fromhex(reply.sample_key),

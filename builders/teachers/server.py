@@ -1,4 +1,4 @@
-"""A scripted teacher that speaks the chat-completions protocol on loopback, for dry runs and tests.
+"""A scripted teacher that speaks the completions protocols on loopback, for dry runs and tests.
 
 It answers with the label that the prompt tells it, so that a whole recipe can be tried without a model or a
 bill; `wrong` makes a share of the verdicts differ. Faults are injected by share, each decided by a hash of the
@@ -8,6 +8,7 @@ prompt and the number of times it was asked, so that a run can be repeated.
 import asyncio
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from aiohttp import web
 
 _HARM = regex.compile(r"Prompt harm label: (\w+)\nResponse harm label: (\w+)(?:\nResponse refusal label: (\w+))?")
 _TOPIC = regex.compile(r"Topic label: (on-topic|off-topic)")
+_TOKEN = regex.compile(r"\s*(?:o(?:n|ff)-topic|\w+|[^\w\s]|$)")
 _FLIPPED = {"harmful": "unharmful", "unharmful": "harmful", "on-topic": "off-topic", "off-topic": "on-topic"}
 
 
@@ -72,6 +74,7 @@ class TeacherServer:
         """Listen on 127.0.0.1; the base URL, up to and with /v1."""
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_post("/v1/completions", self._complete)
         app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -95,7 +98,7 @@ class TeacherServer:
             return _error(401, "Incorrect API key provided")
         if script.models and body["model"] not in script.models:
             return _error(404, "The model does not exist")
-        text = body["messages"][-1]["content"]
+        text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         if script.reject and script.reject in text:
             return _error(400, "This prompt is not accepted")
         prompt = hashlib.sha256(f"{body['model']}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -110,7 +113,8 @@ class TeacherServer:
             return web.Response(text=script.body, content_type="application/json")
         if script.odd == "error_body":
             return web.json_response({"error": {"message": "the model is loading", "code": 503}})
-        return web.json_response(self._odd(_completion(body, script.field, *self._reply(text, prompt))))
+        completion = self._odd(_completion(body, script.field, *self._reply(text, prompt)))
+        return web.json_response(_with_logprobs(body, completion, _share(f"{prompt} sure")))
 
     def _odd(self, completion: dict[str, Any]) -> dict[str, Any]:
         choice = completion["choices"][0]
@@ -230,6 +234,39 @@ def _completion(body: dict[str, Any], where: str, reasoning: str | None, answer:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1},
     }
+
+
+def _with_logprobs(body: dict[str, Any], completion: dict[str, Any], sure: float) -> dict[str, Any]:
+    """What was asked for of log probabilities, and in the shape of a text completion where that was asked for.
+
+    A verdict's word is told with its opposite; `sure`, in [0, 1), says how far apart the two are.
+    """
+    if "messages" in body and not body.get("logprobs"):
+        return completion
+    choice = completion["choices"][0]
+    message = choice["message"]
+    answer = message["content"] or ""
+    trace = message.get("reasoning") or message.get("reasoning_content")
+    whole = f"<think>\n{trace}\n</think>\n\n{answer}" if trace else answer
+    tokens = [token for token in _TOKEN.findall(whole) if token]
+    chosen = math.log(0.5 + sure / 2)
+    others = [_alternatives(token, chosen) for token in tokens] if body.get("logprobs") else []
+    if "messages" in body:
+        entries = [
+            {"token": token, "logprob": chosen, "top_logprobs": [{"token": t, "logprob": p} for t, p in at.items()]}
+            for token, at in zip(tokens, others, strict=False)
+        ]
+        return completion | {"choices": [choice | {"logprobs": {"content": entries}}]}
+    text = {"index": 0, "text": "".join(tokens), "finish_reason": choice["finish_reason"]}
+    if others:
+        text["logprobs"] = {"tokens": tokens, "token_logprobs": [chosen] * len(tokens), "top_logprobs": others}
+    return completion | {"object": "text_completion", "choices": [text]}
+
+
+def _alternatives(token: str, chosen: float) -> dict[str, float]:
+    word = token.strip()
+    other = {token.replace(word, _FLIPPED[word]): math.log1p(-math.exp(chosen) + 1e-9)} if word in _FLIPPED else {}
+    return {token: chosen} | other
 
 
 def _error(status: int, message: str) -> web.Response:

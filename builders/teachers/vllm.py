@@ -13,14 +13,14 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, Protocol
 
-from safety_reasoning.builders.calls import Reply, Request, Status
+from safety_reasoning.builders.calls import Reply, Request, Status, TokenChoice
 from safety_reasoning.builders.recipe import EngineRecipe, Sampling
-from safety_reasoning.builders.teachers.completion import status_of
+from safety_reasoning.builders.teachers.completion import messages_of, status_of
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.builders.verdicts import split_think
 from safety_reasoning.errors import UsageError, missing_extra
@@ -194,7 +194,7 @@ class _Vllm:
         self._request = importlib.import_module("vllm.entrypoints.openai.chat_completion.protocol")
         self._refusal = importlib.import_module("vllm.exceptions").VLLMClientError
         for sampling in recipe.samplings:
-            self._chat(sampling, sampling.seed)  # a wrong value shows before the model is loaded
+            self._chat(sampling, sampling.seed, 0)  # a wrong value shows before the model is loaded
         name = recipe.vllm.reasoning_parser
         args = {"tensor_parallel_size": recipe.vllm.tensor_parallel, "reasoning_parser": name}
         args |= {"use_tqdm_on_load": False} | recipe.vllm.engine_args
@@ -207,29 +207,39 @@ class _Vllm:
             tokenizer=self._tokenizer,
         )
 
-    def _chat(self, sampling: Sampling, seed: int) -> tuple[Any, dict[str, Any]]:
+    def _chat(self, sampling: Sampling, seed: int, logprobs: int) -> tuple[Any, dict[str, Any]]:
         """(the server's request, without the prompt; the chat template's arguments)."""
         fields, template = split_fields(self._recipe.title, sampling)
+        if logprobs:
+            fields |= {"logprobs": True, "top_logprobs": logprobs}
         return self._request.ChatCompletionRequest(messages=[], seed=seed, **fields), template
 
     def add(self, request: Request) -> str:
         """See `Engine.add`."""
         try:
-            request.text.encode()
+            "".join([request.text, *(turn.content for turn in request.messages)]).encode()
         except UnicodeEncodeError:
             raise Refused("the text holds a lone surrogate") from None
-        asked, template = self._chat(request.sampling, request.seed)
+        asked, template = self._chat(request.sampling, request.seed, request.logprobs)
+        template = {**request.template_kwargs, **template}
         parser = None
-        if self._parser is not None:
+        if self._parser is not None and not request.raw:
             parser = self._parser(self._tokenizer, None, chat_template_kwargs=template, model_config=self._config)
             asked = parser.adjust_request(asked)  # it may need the special tokens in the text
         params = asked.to_sampling_params(request.sampling.max_tokens, self._defaults)
-        message = {"role": "user", "content": request.text}
         try:
-            (name,) = self._llm.enqueue_chat([message], params, use_tqdm=False, chat_template_kwargs=template)
+            name = self._enqueue(request, params, template)
         except self._refusal as error:  # too long, above all
             raise Refused(str(error)) from error
         self._batch[name] = (request, asked, parser, time.monotonic())
+        return str(name)
+
+    def _enqueue(self, request: Request, params: Any, template: dict[str, Any]) -> str:
+        if request.raw:
+            (name,) = self._llm.enqueue([request.text], params, use_tqdm=False)
+        else:
+            chat = messages_of(request)
+            (name,) = self._llm.enqueue_chat([chat], params, use_tqdm=False, chat_template_kwargs=template)
         return str(name)
 
     def step(self) -> Mapping[str, Outcome]:
@@ -254,6 +264,7 @@ class _Vllm:
             status_of(request.step, finish, reasoning, answer or ""),
             reasoning=reasoning,
             answer=answer or "",
+            tokens=_tokens(choice) if request.logprobs else (),
             finish_reason=finish,
             model=self._recipe.model,
             prompt_tokens=len(output.prompt_token_ids),
@@ -269,3 +280,15 @@ class _Vllm:
     def close(self) -> None:
         """See `Engine.close`."""
         self._llm.llm_engine.engine_core.shutdown()
+
+
+def _tokens(choice: Any) -> tuple[TokenChoice, ...]:
+    """The tokens of a vLLM output, whose log probabilities are a mapping from token ids for each."""
+    return tuple(
+        TokenChoice(at[chosen].decoded_token or "", float(at[chosen].logprob), _others(at.values()))
+        for chosen, at in zip(choice.token_ids, choice.logprobs or (), strict=False)
+    )
+
+
+def _others(at: Iterable[Any]) -> tuple[tuple[str, float], ...]:
+    return tuple((one.decoded_token or "", float(one.logprob)) for one in sorted(at, key=lambda one: one.rank))
