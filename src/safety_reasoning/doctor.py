@@ -34,7 +34,7 @@ class Finding:
 def examine(recipe_path: Path | None) -> list[Finding]:
     """Every finding, the recipe's last."""
     findings = [_python(), *(_package(name) for name in _PACKAGES)]
-    findings += [_embedded(needed=False), *(_engine(name, needed=False) for name in ("vllm", "ray")), _hub()]
+    findings += [_embedded(needed=False), *(_engine(name, needed=False) for name in ("vllm", "ray", "transformers")), _hub()]
     if recipe_path is not None:
         findings += _recipe(recipe_path)
     return findings
@@ -61,10 +61,11 @@ def _embedded(*, needed: bool) -> Finding:
 
 
 def _engine(name: str, *, needed: bool) -> Finding:
+    extra = "train" if name == "transformers" else name
     try:
         return Finding(f"engine {name}", True, f"{name} {version(name)}", needed)
     except PackageNotFoundError:
-        fix = f"not installed: pip install 'safety-reasoning[{name}]'"
+        fix = f"not installed: pip install 'safety-reasoning[{extra}]'"
         return Finding(f"engine {name}", False, fix, needed)
 
 
@@ -95,7 +96,7 @@ def _recipe(path: Path) -> Iterator[Finding]:
     for teacher in recipe.teachers:
         if teacher.engine == "embedded":
             yield _embedded(needed=True)
-        elif teacher.engine in {"vllm", "ray"}:
+        elif teacher.engine in {"vllm", "ray", "transformers"}:
             yield _engine(teacher.engine, needed=True)
         if teacher.api_key_env is not None:
             there = bool(os.environ.get(teacher.api_key_env))

@@ -48,7 +48,7 @@ def sft(
 
     main = processes().is_main_process
     with redirect_stdout(sys.stderr), TrainingDisplay(shown=main) as display:  # what libraries say is no data
-        make_ready(recipe, display)
+        make_ready(recipe, display, loaded)
         trained = train_guard(loaded, display)
     if not main:
         return
