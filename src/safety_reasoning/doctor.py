@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safety_reasoning.errors import UsageError
 
+_ENGINES = ("vllm", "ray", "transformers")
 _PACKAGES = ("datasets", "huggingface-hub", "aiohttp", "polars", "pyarrow", "jsonschema")
 
 
@@ -34,7 +35,7 @@ class Finding:
 def examine(recipe_path: Path | None) -> list[Finding]:
     """Every finding, the recipe's last."""
     findings = [_python(), *(_package(name) for name in _PACKAGES)]
-    findings += [_embedded(needed=False), *(_engine(name, needed=False) for name in ("vllm", "ray", "transformers")), _hub()]
+    findings += [_embedded(needed=False), *(_engine(name, needed=False) for name in _ENGINES), _hub()]
     if recipe_path is not None:
         findings += _recipe(recipe_path)
     return findings
