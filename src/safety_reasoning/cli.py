@@ -1,7 +1,7 @@
 """The command `safety-reasoning`, a verb a stage: parse, call the library, show, exit.
 
-Exit codes: 0 done; 1 what was looked at is wrong (violations, an open rail, a harmful text); 2 something the user can mend;
-3 no verdict (`classify`); 130 stopped, run again.
+Exit codes: 0 done; 1 what was looked at is wrong (violations, an open rail, a harmful text); 2 something the user can
+mend; 3 no verdict (`classify`); 130 stopped, run again.
 Data goes to stdout, everything else to stderr. Heavy imports stand inside the verbs.
 """
 
