@@ -34,11 +34,14 @@ def ask_many(
 ) -> None:
     """Fill the store with a reply to every request; `ledger` says what became of them, however it ends.
 
-    Requests of one key are one. Where the store holds all replies, no engine is opened.
+    Requests of one key are one. They are asked in the order given, but of engine `transformers`, which pads a batch to
+    its longest: there those of like length come together. Where the store holds all replies, no engine is opened.
 
     Raises: Stopped with what is left if it was interrupted or a server did not answer; UsageError if the engine lacks
     something, a server refuses all calls or the store cannot be written. What was answered is in the store.
     """
+    if recipe.engine == "transformers":
+        requests = sorted(requests, key=_chars)
     brakes = Brakes(Budget(), store.spent(), ledger)
     run = _Run(recipe, {request.key: request for request in requests}, store, progress, ledger, brakes, open_teacher)
     run_to_end(run.all(), store, ledger, brakes)
@@ -127,6 +130,10 @@ class _Run:
         for request in self._lacking():
             self.ledger.line(request.teacher, request.step).in_flight += 1
             yield request
+
+
+def _chars(request: Request) -> int:
+    return sum(len(message.content) for message in request.chat) if not request.raw else len(request.text)
 
 
 async def _nothing() -> None:

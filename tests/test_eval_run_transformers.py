@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from safety_reasoning.builders.ask_many import ask_many
 from safety_reasoning.builders.calls import Reply, Request, Status, Step
+from safety_reasoning.builders.ledger import Ledger
+from safety_reasoning.builders.progress import Silent
 from safety_reasoning.builders.recipe import EngineRecipe, Sampling
 from safety_reasoning.builders.samples import Turn
+from safety_reasoning.builders.store import open_store
 from safety_reasoning.builders.teachers.protocol import TeacherStopped
 from safety_reasoning.builders.teachers.transformers import TransformersTeacher
 from safety_reasoning.errors import UsageError
@@ -51,6 +57,17 @@ def answers(model: Path, *batches: Sequence[Request], concurrency: int = 8) -> l
             await teacher.close()
 
     return asyncio.run(ask())
+
+
+def test_requests_of_like_length_come_together_in_a_batch(model: Path, tmp_path: Path) -> None:
+    texts = ["Is it? " * times for times in (5, 1, 3, 2, 4)]
+    requests = [request(text, key=f"{number:032x}") for number, text in enumerate(texts)]
+    recipe = EngineRecipe.model_validate({"name": "g", "engine": "transformers", "model": str(model), "concurrency": 1})
+    with open_store(tmp_path / "s.sqlite") as store:
+        ask_many(recipe, requests, store, Silent(), Ledger())
+    with closing(sqlite3.connect(tmp_path / "s.sqlite")) as file:
+        answered = [int(key, 16) for (key,) in file.execute("SELECT lower(hex(key)) FROM replies ORDER BY rowid")]
+    assert [len(texts[number]) for number in answered] == sorted(map(len, texts))
 
 
 def said(replies: Sequence[Reply]) -> list[tuple[str | None, str]]:

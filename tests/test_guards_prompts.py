@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safety_reasoning.builders.prompts import load_prompt
 from safety_reasoning.builders.samples import ContentSafetySample, TopicControlSample, Turn
 from safety_reasoning.errors import UsageError
-from safety_reasoning.eval.benchmarks.item import Item
+from safety_reasoning.eval.benchmarks.item import Item, Subject
 from safety_reasoning.eval.guards.adapters import open_guard
 from safety_reasoning.eval.guards.guard import Ask, Guard
 from safety_reasoning.eval.guards.questions import guard_prompt_file
@@ -129,6 +129,19 @@ def test_a_guard_of_two_modes_is_asked_as_it_was_trained(mark: Mark, mode: str, 
     )
     modes = [open_guard("ours", folder=str(folder), mode=mode).prompt_sha256 for mode in ("on", "off")]
     assert modes[0] == modes[1]  # one prompt: the two modes may be compared
+
+
+def test_a_guard_trained_with_a_prompt_of_its_own_is_asked_with_it(tmp_path: Path) -> None:
+    own = {"mode": "non_reasoning", "prompt": "Human user:\n\n{prompt}\n\nIs the request harmful?"}
+    guard = open_guard("ours", folder=str(write_training(tmp_path / "guard", mixture=own)))
+    hostile = Item(task="t", subject=Subject.PROMPT, prompt="{prompt} {{ 1 }} %s", positive=True)
+    assert guard.ask(hostile).messages[0].content == "Human user:\n\n{prompt} {{ 1 }} %s\n\nIs the request harmful?"
+    assert guard.subjects == {Subject.PROMPT}
+    assert not guard.takes_policy
+    assert guard.prompt_sha256 != open_guard("ours", mode="off").prompt_sha256
+    unusable = write_training(tmp_path / "other", mixture=own | {"prompt": "Is it harmful?"})
+    with pytest.raises(UsageError, match="does not hold"):
+        open_guard("ours", folder=str(unusable))
 
 
 SAFETY_SAMPLE = ContentSafetySample(

@@ -24,6 +24,9 @@ Mode = Literal["on", "off"]
 """Whether the guard is asked to reason."""
 Taxonomy = Literal["aegis", "wildguard"]
 
+OWN_VARIABLE = "{prompt}"
+"""Where the user's prompt stands in a guard's own prompt; it stands there once."""
+
 HARM: Words = {"harmful": True, "unharmful": False, "none": None, "null": None}
 TOPIC: Words = {"off-topic": True, "on-topic": False}
 _FIELD = {Subject.PROMPT: "prompt", Subject.RESPONSE: "response"}
@@ -46,20 +49,24 @@ class H3Guard(Parsed):
     mark: Mark | None = None
     """What the prompt holds to tell the mode; None for models of one mode, or whose template is told."""
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    own_prompt: str | None = None
+    """What a guard was trained with in place of H.3: `{prompt}` stands for the user's, and there is no policy."""
 
     @property
     def subjects(self) -> frozenset[Subject]:
-        """Prompts, responses, and turns of dialogues."""
-        return SAFETY | {Subject.TURN}
+        """Prompts, responses, and turns of dialogues; with a prompt of its own, prompts alone."""
+        return SAFETY | {Subject.TURN} if self.own_prompt is None else frozenset({Subject.PROMPT})
 
     @property
     def takes_policy(self) -> bool:
         """An item's policy stands in place of the taxonomy."""
-        return True
+        return self.own_prompt is None
 
     @property
     def prompt_sha256(self) -> str:
         """Hash of both prompts and the taxonomy; the two modes of a guard with one prompt have one hash."""
+        if self.own_prompt is not None:
+            return fingerprint(own_prompt=self.own_prompt)
         suffix = "" if self._asks_to_reason else "_no_reasoning"
         names = (f"classify_safety{suffix}", f"classify_topic{suffix}", f"taxonomy_{self.taxonomy}")
         hashes = [load_prompt(name).sha256 for name in names]
@@ -67,7 +74,10 @@ class H3Guard(Parsed):
 
     def ask(self, item: Item) -> Ask:
         """One user message."""
-        text = guard_prompt(_sample(item, self.taxonomy), reasoning=self._asks_to_reason, policy=item.policy)
+        if self.own_prompt is None:
+            text = guard_prompt(_sample(item, self.taxonomy), reasoning=self._asks_to_reason, policy=item.policy)
+        else:
+            text = self.own_prompt.replace(OWN_VARIABLE, item.prompt)
         if self.mark is not None:
             text = self.mark.put(text, "reasoning" if self.mode == "on" else "non_reasoning")
         return Ask(messages=(Turn("user", text),), template_kwargs=self.template_kwargs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safety_reasoning.errors import UsageError
-from safety_reasoning.eval.guards.h3 import H3Guard, Mode, Taxonomy
+from safety_reasoning.eval.guards.h3 import OWN_VARIABLE, H3Guard, Mode, Taxonomy
 from safety_reasoning.train.conversations import Mark
 
 _TRAINING = "training.json"
@@ -27,13 +27,29 @@ def ours(*, mode: Mode | None = None, taxonomy: Taxonomy = "aegis", folder: str 
     if folder is None:
         return H3Guard(name="ours", mode=mode or "on", taxonomy=taxonomy)
     training = _read(Path(folder))
+    own = _own_prompt(training, folder)
     told = training.get("enable_thinking")
     if not isinstance(told, bool):
-        return H3Guard(name="ours", mode=_only_mode(training, mode, folder), taxonomy=taxonomy)
+        return H3Guard(name="ours", mode=_only_mode(training, mode, folder), taxonomy=taxonomy, own_prompt=own)
     chosen: Mode = mode or ("on" if told else "off")
-    kwargs = {"enable_thinking": chosen == "on"}  # beside a mark too: a server's reasoning parser reads no marks
-    mark = _mark(training, folder)
-    return H3Guard(name="ours", mode=chosen, taxonomy=taxonomy, one_prompt=True, mark=mark, template_kwargs=kwargs)
+    return H3Guard(
+        name="ours",
+        mode=chosen,
+        taxonomy=taxonomy,
+        one_prompt=True,
+        mark=_mark(training, folder),
+        template_kwargs={"enable_thinking": chosen == "on"},  # a server's reasoning parser reads no marks
+        own_prompt=own,
+    )
+
+
+def _own_prompt(training: dict[str, Any], folder: str) -> str | None:
+    """The prompt that the mixture's rows had in place of the paper's; None: H.3."""
+    mixture = training.get("mixture")
+    own = mixture.get("prompt") if isinstance(mixture, dict) else None
+    if own is not None and not (isinstance(own, str) and own.count(OWN_VARIABLE) == 1):
+        raise _unreadable(folder, f"`mixture.prompt` does not hold {OWN_VARIABLE} once")
+    return own
 
 
 def _only_mode(training: dict[str, Any], mode: Mode | None, folder: str) -> Mode:
