@@ -243,7 +243,7 @@ def test_a_driver_that_is_killed_leaves_parts_that_can_be_read_and_no_process(te
     assert errors == ""
     assert sum("MapWorker" in line for line in below.values()) == 2
     busy = [pid for pid, line in below.items() if "Agent" not in line]  # Ray's two agents end after a minute
-    assert until(lambda: not [pid for pid in busy if Path(f"/proc/{pid}").exists()], 20)
+    assert until(lambda: not [pid for pid in busy if Path(f"/proc/{pid}").exists()], 60)
     assert {reply.status for reply in wave.read()} == {Status.OK}
 
 
