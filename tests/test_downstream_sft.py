@@ -69,7 +69,7 @@ def tiny_model(folder: Path, texts: list[str]) -> Path:
     return folder
 
 
-@pytest.mark.skipif(not TRL, reason="needs trl and torch, which no extra of this package brings")
+@pytest.mark.skipif(not TRL, reason="needs trl and torch: the [train] extra")
 @pytest.mark.timeout(300)
 def test_trl_sft_takes_two_steps_on_what_the_page_writes(release: Path, tmp_path: Path) -> None:
     made = examples(release, tmp_path / "cache", Task.CONTENT_SAFETY, with_trace=True)
