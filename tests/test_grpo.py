@@ -24,8 +24,8 @@ from safety_reasoning.train.grpo import asked, train_grpo
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.mine_read import read_mined
 from safety_reasoning.train.preference_recipe import GrpoRecipe, load_tune_recipe
-from safety_reasoning.train.sft import Trained
 from safety_reasoning.train.sft_quiet import quiet
+from safety_reasoning.train.training import Trained
 
 quiet()
 torch.set_num_threads(1)
@@ -141,16 +141,16 @@ def test_the_difficult_rows_alone_are_asked_unless_all_are_wanted(place: Path) -
 
 
 def test_trl_is_told_what_the_recipe_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safety_reasoning.train import preference_trainer
+    from safety_reasoning.train import grpo_trainer
 
     seen: list[Any] = []
 
-    class Noting(preference_trainer.GoingOn):
+    class Noting(grpo_trainer.GoingOn):
         def train(self, *arguments: Any, **options: Any) -> Any:
             seen.append(self)
             return super().train(*arguments, **options)
 
-    monkeypatch.setattr(preference_trainer, "GoingOn", Noting)
+    monkeypatch.setattr(grpo_trainer, "GoingOn", Noting)
     settings: dict[str, Any] = {
         "temperature": 0.8,
         "kl": 0.03,

@@ -26,8 +26,8 @@ import torch
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.preference import train_dpo
 from safety_reasoning.train.preference_recipe import DpoRecipe, load_tune_recipe
-from safety_reasoning.train.sft import Trained
 from safety_reasoning.train.sft_quiet import quiet
+from safety_reasoning.train.training import Trained
 
 quiet()
 torch.set_num_threads(1)

@@ -21,10 +21,11 @@ pytest.importorskip("trl")
 import torch
 
 from safety_reasoning.train.metrics import read_metrics
-from safety_reasoning.train.sft import Trained, train_guard
+from safety_reasoning.train.sft import train_guard
 from safety_reasoning.train.sft_arguments import Devices, sft_config
 from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import SftRecipe, load_sft_recipe
+from safety_reasoning.train.training import Trained
 
 quiet()
 torch.set_num_threads(1)  # two processes of two threads each wait for one another on two cores

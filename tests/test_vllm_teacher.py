@@ -14,7 +14,7 @@ import pytest
 from safety_reasoning.builders.calls import Reply, Request, Status, Step
 from safety_reasoning.builders.recipe import EngineRecipe, Sampling, TeacherRecipe
 from safety_reasoning.builders.store import open_store
-from safety_reasoning.builders.teachers import vllm
+from safety_reasoning.builders.teachers import model_thread, vllm
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.builders.teachers.vllm import Engine, Outcome, Refused, VllmTeacher, split_fields
 from safety_reasoning.errors import UsageError
@@ -241,7 +241,7 @@ def test_closing_gives_up_what_runs_and_what_waits() -> None:
 
 
 def test_closing_does_not_wait_for_ever_for_a_model_that_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm, "_CLOSE_S", 0.1)
+    monkeypatch.setattr(model_thread, "_CLOSE_S", 0.1)
     loaded = threading.Event()
 
     def load(teacher: EngineRecipe) -> Engine:

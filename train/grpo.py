@@ -13,14 +13,13 @@ from safety_reasoning.train.metrics import reporters
 from safety_reasoning.train.mine_read import MinedFolder, read_mined
 from safety_reasoning.train.preference_lengths import fit_prompts
 from safety_reasoning.train.preference_recipe import GrpoRecipe, as_training
-from safety_reasoning.train.preference_run import finished, shared_settings, tune
 from safety_reasoning.train.reward_grpo import LABELS, reward_function
-from safety_reasoning.train.sft import Trained
-from safety_reasoning.train.sft_arguments import lora_config, weights_dtype
+from safety_reasoning.train.sft_arguments import lora_config, shared_settings, weights_dtype
 from safety_reasoning.train.sft_prepare import Prepared, prepare
 from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import ModelRecipe
 from safety_reasoning.train.sft_rows import row_tokenizer
+from safety_reasoning.train.training import Trained, finished, tune
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -42,13 +41,7 @@ def train_grpo(model: ModelRecipe, recipe: GrpoRecipe, progress: TrainingProgres
     rows, fitted = fit_prompts(asked(recipe, mined), tokens, recipe, recipe.reply_tokens)
     progress.stage(f"{len(rows)} prompts, {recipe.rollouts} roll-outs each; {len(fitted.too_long)} are too long")
     _check_batch(recipe, len(rows))
-    return tune(
-        prepared,
-        fitted,
-        lambda stop: _trainer(prepared, recipe, rows, progress, stop),
-        progress,
-        method=recipe.method,
-    )
+    return tune(prepared, fitted, lambda stop: _trainer(prepared, recipe, rows, progress, stop), progress)
 
 
 def asked(recipe: GrpoRecipe, mined: MinedFolder) -> Rows:
@@ -97,8 +90,8 @@ def _trainer(prepared: Prepared, recipe: GrpoRecipe, rows: Rows, progress: Train
     from transformers import PrinterCallback
     from trl.trainer.grpo_config import GRPOConfig
 
-    from safety_reasoning.train.preference_trainer import GoingOn, TunedMetrics
-    from safety_reasoning.train.sft_trainer import Steps
+    from safety_reasoning.train.grpo_trainer import GoingOn
+    from safety_reasoning.train.sft_trainer import MetricsFile, Steps
 
     folder, guard = prepared.folder, prepared.base.weights(weights_dtype(recipe, prepared.devices))
     _check_reference(guard, recipe)
@@ -111,7 +104,7 @@ def _trainer(prepared: Prepared, recipe: GrpoRecipe, rows: Rows, progress: Train
         peft_config=lora_config(recipe, prepared.layers),
         callbacks=[
             Steps(progress, stop),
-            TunedMetrics(folder.metrics),
+            MetricsFile(folder.metrics),
             *reporters(recipe.report_to, folder.path),
         ],
     )

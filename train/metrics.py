@@ -18,7 +18,23 @@ _NAMES = {
     "num_input_tokens_seen": "tokens",
     "mean_token_accuracy": "token_accuracy",
     "entropy": "entropy",
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
+    "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "frac_reward_zero_std": "groups_alike",
+    "kl": "kl",
+    "right": "right",
+    "missed_harm": "missed_harm",
+    "false_alarm": "false_alarm",
+    "unparsed": "unparsed",
+    "well_formed": "well_formed",
+    "completions/mean_length": "reply_tokens",
+    "completions/clipped_ratio": "truncated",
 }
+"""TRL's names, and ours: of every method, then of DPO, then of GRPO."""
 
 
 def line_of(step: int, logged: Mapping[str, Any]) -> Line:

@@ -28,11 +28,8 @@ _MACHINE = {"out", "mixture", "save_every", "keep_checkpoints", "log_every", "re
 """Fields of the recipe that are this machine's affair."""
 
 
-def write_guard(prepared: "Prepared", fitted: Fitted, checkpoint: Path, *, method: str = "sft") -> None:
-    """Make the guard's folder from the last checkpoint; adapters are merged into the weights.
-
-    `method` is how it was trained, as training.json and the card's tags name it.
-    """
+def write_guard(prepared: "Prepared", fitted: Fitted, checkpoint: Path) -> None:
+    """Make the guard's folder from the last checkpoint; adapters are merged into the weights."""
     with replaced(prepared.folder.guard, marker=TRAINING, what="guard") as folder:
         model = _trained(prepared, checkpoint)
         _end_turns(model, prepared, fitted)
@@ -40,7 +37,7 @@ def write_guard(prepared: "Prepared", fitted: Fitted, checkpoint: Path, *, metho
         for weights in folder.glob("*.safetensors"):
             weights.chmod(0o644)  # they are written for their owner alone
         prepared.base.tokenizer.save_pretrained(folder)
-        training = _training(prepared, fitted, checkpoint, method)
+        training = _training(prepared, fitted, checkpoint)
         write_json(folder / TRAINING, training)
         (folder / "README.md").write_text(render_model_card(training, None), encoding="utf-8")
 
@@ -80,7 +77,7 @@ def _end_turns(model: Any, prepared: "Prepared", fitted: Fitted) -> None:
     model.generation_config.eos_token_id = sorted(ends)
 
 
-def _training(prepared: "Prepared", fitted: Fitted, checkpoint: Path, method: str) -> dict[str, Any]:
+def _training(prepared: "Prepared", fitted: Fitted, checkpoint: Path) -> dict[str, Any]:
     """What training.json states; no path of this machine, no time."""
     recipe, stated = prepared.recipe, prepared.mixture.stated
     releases = [{name: part["release"].get(name) for name in _OF_A_RELEASE} for part in stated.get("parts", [])]
@@ -93,7 +90,7 @@ def _training(prepared: "Prepared", fitted: Fitted, checkpoint: Path, method: st
         "release": _release(releases),
         "releases": releases,
         "mixture": {name: stated.get(name) for name in _OF_THE_MIXTURE},
-        "method": method,
+        "method": recipe.sft.method,
         "recipe": recipe.sft.model_dump(mode="json", exclude=_MACHINE),
         "switch": None if prepared.switch is None else dataclasses.asdict(prepared.switch),
         "enable_thinking": recipe.model.enable_thinking if prepared.mixture.mark is not None else None,

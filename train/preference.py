@@ -13,13 +13,12 @@ from safety_reasoning.train.mine_read import MinedFolder, read_mined
 from safety_reasoning.train.preference_lengths import FittedPairs, fit_pairs
 from safety_reasoning.train.preference_pairs import Paired, PairRules, pair_all
 from safety_reasoning.train.preference_recipe import DpoRecipe, as_training
-from safety_reasoning.train.preference_run import finished, shared_settings, tune
-from safety_reasoning.train.sft import Trained
-from safety_reasoning.train.sft_arguments import lora_config, processes, weights_dtype
+from safety_reasoning.train.sft_arguments import lora_config, processes, shared_settings, weights_dtype
 from safety_reasoning.train.sft_prepare import Prepared, prepare
 from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import ModelRecipe
 from safety_reasoning.train.sft_rows import row_tokenizer
+from safety_reasoning.train.training import Trained, finished, tune
 
 PAIRS = "pairs/train.parquet"
 """In the run's folder: prompt, chosen and rejected as TRL reads them."""
@@ -41,13 +40,7 @@ def train_dpo(model: ModelRecipe, recipe: DpoRecipe, progress: TrainingProgress)
         return before
     progress.stage(_in_words(paired))
     fitted = _fit(prepared, paired, recipe)
-    trained = tune(
-        prepared,
-        fitted,
-        lambda stop: _trainer(prepared, recipe, fitted, progress, stop),
-        progress,
-        method=recipe.method,
-    )
+    trained = tune(prepared, fitted, lambda stop: _trainer(prepared, recipe, fitted, progress, stop), progress)
     if processes().is_main_process:
         shutil.rmtree(trained.folder / _CACHE, ignore_errors=True)
     return trained
@@ -117,8 +110,7 @@ def _trainer(
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    from safety_reasoning.train.preference_trainer import TunedMetrics
-    from safety_reasoning.train.sft_trainer import Steps
+    from safety_reasoning.train.sft_trainer import MetricsFile, Steps
 
     dtype, folder = weights_dtype(recipe, prepared.devices), prepared.folder
     adapters = lora_config(recipe, prepared.layers)
@@ -132,7 +124,7 @@ def _trainer(
         peft_config=adapters,
         callbacks=[
             Steps(progress, stop),
-            TunedMetrics(folder.metrics),
+            MetricsFile(folder.metrics),
             *reporters(recipe.report_to, folder.path),
         ],
     )

@@ -21,7 +21,6 @@ _TABLES = frozenset({"mixture", "mine", "sft", "dpo", "grpo"})
 class TuneRecipe(SftRecipe):
     """What [dpo] and [grpo] have in common."""
 
-    method: ClassVar[str]
     without: ClassVar[tuple[str, ...]] = ("mixture", "packing", "verdict_weight", "group_by_length")
     """Fields of [sft] that have no meaning here."""
 

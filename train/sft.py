@@ -1,38 +1,18 @@
-"""Supervised fine-tuning of a guard with TRL: a mixture and a model become a folder that can be served and pushed.
-
-A run that is killed at any instant goes on from its last whole checkpoint, with the losses it would have had.
-"""
+"""Supervised fine-tuning of a guard with TRL: a mixture and a model become a folder that can be served and pushed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from safety_reasoning.errors import Stopped
-from safety_reasoning.hub.release import TRAINING, read_json
-from safety_reasoning.train.metrics import read_metrics, reporters
-from safety_reasoning.train.model_folder import write_guard
-from safety_reasoning.train.sft_arguments import lora_config, processes, weights_dtype
-from safety_reasoning.train.sft_lengths import Fitted, write_too_long
+from safety_reasoning.train.metrics import reporters
+from safety_reasoning.train.sft_arguments import lora_config, weights_dtype
+from safety_reasoning.train.sft_lengths import Fitted
 from safety_reasoning.train.sft_prepare import Prepared, prepare, read_rows
 from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import SftRecipe, TrainRecipe
 from safety_reasoning.train.sft_rows import Tokens
-from safety_reasoning.train.sft_run import write_json
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A run that is finished."""
-
-    folder: Path
-    guard: Path
-    steps: int
-    lengths: dict[str, Any]
-    before: bool
-    """Whether an earlier run had finished it."""
+from safety_reasoning.train.training import Trained, finished, tune
 
 
 def train_guard(recipe: TrainRecipe, progress: TrainingProgress) -> Trained:
@@ -41,51 +21,20 @@ def train_guard(recipe: TrainRecipe, progress: TrainingProgress) -> Trained:
     Raises: UsageError if it cannot be trained; Stopped, with a checkpoint kept, if a stop was asked for.
     """
     prepared = prepare(recipe, progress)
-    folder = prepared.folder
-    if (folder.guard / TRAINING).is_file():
-        lengths = read_json(folder.guard / TRAINING)["lengths"]
-        return Trained(folder.path, folder.guard, folder.steps_done(), lengths, before=True)
+    if (before := finished(prepared.folder)) is not None:
+        return before
     fitted = read_rows(prepared, progress)
-    checkpoint = _begin(prepared, fitted)
-    trainer, stop = _trainer(prepared, fitted, progress)
-    progress.stage("training" if checkpoint is None else f"going on from {checkpoint.name}")
-    with stop.listening():
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    done, of = trainer.state.global_step, trainer.state.max_steps
-    if done < of:
-        raise Stopped(f"stopped at step {done} of {of}; run the same command again to go on")
-    _finish(prepared, fitted, progress)
-    return Trained(folder.path, folder.guard, done, fitted.summary(), before=False)
+    return tune(prepared, fitted, lambda stop: _trainer(prepared, fitted, progress, stop), progress)
 
 
-def _begin(prepared: Prepared, fitted: Fitted) -> Path | None:
-    """Write what is known before the first step; the checkpoint to go on from."""
-    from safety_reasoning.train.metrics_plots import plot_lengths
-
-    state, folder = processes(), prepared.folder
-    state.wait_for_everyone()  # the others have looked at the folder
-    if state.is_main_process:
-        folder.begin(prepared.run)
-        write_json(folder.path / "lengths.json", fitted.summary())
-        write_too_long(folder.path / "left_out" / "too_long.parquet", fitted.too_long)
-        plot_lengths(
-            folder.path / "plots" / "lengths.png",
-            [len(row.prompt) for row in fitted.rows],
-            [len(row.completion) for row in fitted.rows],
-            fitted.max_tokens,
-        )
-    state.wait_for_everyone()
-    return folder.last_checkpoint()
-
-
-def _trainer(prepared: Prepared, fitted: Fitted, progress: TrainingProgress) -> tuple[Any, StopAsked]:
-    """The trainer of a run, and what it is stopped by."""
+def _trainer(prepared: Prepared, fitted: Fitted, progress: TrainingProgress, stop: StopAsked) -> Any:
+    """TRL's trainer."""
     from transformers import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
     from safety_reasoning.train.sft_trainer import MetricsFile, Steps, WeightedCollator, WeightedTrainer
 
-    recipe, tokenizer, stop = prepared.recipe.sft, prepared.base.tokenizer, StopAsked()
+    recipe, tokenizer = prepared.recipe.sft, prepared.base.tokenizer
     model = prepared.base.weights(weights_dtype(recipe, prepared.devices))
     _freeze(model, recipe)
     options: dict[str, Any] = {
@@ -105,7 +54,7 @@ def _trainer(prepared: Prepared, fitted: Fitted, progress: TrainingProgress) -> 
     else:
         trainer = WeightedTrainer(data_collator=WeightedCollator(pad_token_id=tokenizer.pad_token_id), **options)
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
-    return trainer, stop
+    return trainer
 
 
 def _freeze(model: Any, recipe: SftRecipe) -> None:
@@ -130,16 +79,3 @@ def _dataset(rows: Iterable[Tokens], recipe: SftRecipe) -> Any:
     columns = (row.columns(recipe.verdict_weight) for row in rows)
     batches = (pa.RecordBatch.from_pylist([{name: row[name] for name in types}], schema=schema) for row in columns)
     return Dataset(pa.Table.from_batches(batches, schema=schema).combine_chunks())
-
-
-def _finish(prepared: Prepared, fitted: Fitted, progress: TrainingProgress) -> None:
-    """Write the guard and the figures, from the last checkpoint and the metrics."""
-    from safety_reasoning.train.metrics_plots import plot_loss
-
-    state, folder = processes(), prepared.folder
-    checkpoint = folder.last_checkpoint()
-    if state.is_main_process and checkpoint is not None:
-        progress.stage("writing the guard")
-        plot_loss(folder.path / "plots" / "loss.png", read_metrics(folder.metrics))
-        write_guard(prepared, fitted, checkpoint)
-    state.wait_for_everyone()

@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safety_reasoning.errors import UsageError
 from safety_reasoning.train.sft_recipe import SftRecipe
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from accelerate import PartialState
     from peft import LoraConfig
     from trl.trainer.sft_config import SFTConfig
+
+_SHARED = (
+    *("output_dir", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm"),
+    *("gradient_checkpointing", "bf16", "use_cpu", "ddp_find_unused_parameters", "use_liger_kernel"),
+    *("seed", "data_seed", "save_steps", "save_total_limit", "logging_steps", "logging_nan_inf_filter"),
+    *("report_to", "disable_tqdm", "dataloader_pin_memory", "project", "trackio_static_space_id"),
+)
+"""Settings that TRL's trainers have in common and the recipe decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,11 @@ def sft_config(recipe: SftRecipe, devices: Devices, folder: Path) -> "SFTConfig"
         project=folder.parent.name,
         trackio_static_space_id=False,
     )
+
+
+def shared_settings(config: "SFTConfig") -> dict[str, Any]:
+    """What a recipe says to every trainer, as `sft_config` put it."""
+    return {name: getattr(config, name) for name in _SHARED}
 
 
 def _accumulate(recipe: SftRecipe, devices: Devices) -> int:

@@ -5,7 +5,7 @@ rate of 1e-6 on a cosine, five epochs, every weight trained.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -58,6 +58,9 @@ class LoraRecipe(_Section):
 
 class SftRecipe(_Section):
     """Supervised fine-tuning on the completions of a mixture."""
+
+    method: ClassVar[str] = "sft"
+    """The table of the recipe; how the guard was trained, as training.json and the card's tags name it."""
 
     out: str
     """The run's folder: checkpoints, metrics, figures, and in `guard/` the trained model."""

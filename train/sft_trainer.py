@@ -1,6 +1,6 @@
 """What of a training needs the training libraries to be there: the trainer, its collator, its callbacks.
 
-The one module that imports torch, transformers and TRL as it is read; whoever uses it imports it where it is used.
+Imports torch, transformers and TRL as it is read; whoever uses it imports it where it is used.
 """
 
 import json

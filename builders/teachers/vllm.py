@@ -5,22 +5,18 @@ call up, each has a chat template's arguments of its own, and one that is cancel
 recipe's fields mean what they mean to vLLM's server, since its own request class reads them.
 """
 
-import asyncio
 import importlib
 import importlib.util
 import os
-import queue
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from safety_reasoning.builders.calls import Reply, Request, Status, TokenChoice
 from safety_reasoning.builders.recipe import EngineRecipe, Sampling
 from safety_reasoning.builders.teachers.completion import messages_of, status_of
+from safety_reasoning.builders.teachers.model_thread import ModelThread, settle
 from safety_reasoning.builders.teachers.protocol import CallUnfinished, TeacherStopped
 from safety_reasoning.builders.verdicts import split_think
 from safety_reasoning.errors import UsageError, missing_extra
@@ -31,11 +27,8 @@ PASSED = frozenset((
     "skip_special_tokens", "thinking_token_budget", "structured_outputs", "response_format",
 ))  # fmt: skip
 """Fields of `extra_body` that shape the tokens and that the server's request class and SamplingParams share."""
-_CLOSE_S = 20.0
-"""How long closing waits for the step that runs, or for a model that is being loaded."""
 
 Outcome = Reply | CallUnfinished
-_Asked = tuple[Request, "Future[Reply]"]
 
 
 class Refused(Exception):
@@ -62,7 +55,7 @@ class Engine(Protocol):
         ...
 
 
-class VllmTeacher:
+class VllmTeacher(ModelThread):
     """One model; loaded, by a thread of its own, when the first call comes."""
 
     def __init__(self, recipe: EngineRecipe, load: "Callable[[EngineRecipe], Engine] | None" = None) -> None:
@@ -70,84 +63,35 @@ class VllmTeacher:
             raise missing_extra("vllm", "vllm")
         for sampling in recipe.samplings:
             split_fields(recipe.title, sampling)
+        super().__init__(recipe.title, "vLLM failed with {}; its own messages say more".format)
         self._recipe, self._load = recipe, load or _Vllm
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    async def ask(self, request: Request) -> Reply:
-        """See `Teacher.ask`."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"vllm {self._recipe.name}", daemon=True)
-            self._thread.start()
-        reply: Future[Reply] = Future()
-        self._asked.put((request, reply))
-        return await asyncio.wrap_future(reply)  # which hands a cancellation on
-
-    async def close(self) -> None:
-        """Free the model. What is still in the batch is given up."""
-        self._closing.set()
-        self._asked.put(None)
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, _CLOSE_S)
-
-    def _work(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is not for vLLM's workers: they inherit it
-        batch: dict[str, Future[Reply]] = {}
-        why = "closed"
-        try:
-            self._answer(batch)
-        except TeacherStopped as error:
-            why = str(error)
-        except BaseException as error:  # whatever vLLM raises, an exit too; its words may quote a prompt
-            why = f"vLLM failed with {type(error).__name__}; its own messages say more"
-        stopped = f"{self._recipe.title}: {why}"
-        for reply in batch.values():
-            _settle(reply, TeacherStopped(stopped))
-        while not (self._closing.is_set() and self._asked.empty()):
-            if (asked := self._asked.get()) is not None:
-                _settle(asked[1], TeacherStopped(stopped))
-
-    def _answer(self, batch: "dict[str, Future[Reply]]") -> None:
+    def serve(self) -> None:
+        """See `ModelThread.serve`."""
         engine = self._load(self._recipe)
+        batch: dict[str, Future[Reply]] = {}
         try:
-            while not self._closing.is_set():
+            while not self.closing.is_set():
                 self._admit(engine, batch)
                 for name in [name for name, reply in batch.items() if reply.cancelled()]:
                     engine.abort(name)
                     del batch[name]
                 for name, outcome in engine.step().items() if batch else ():
-                    _settle(batch.pop(name), outcome)
+                    settle(batch.pop(name), outcome)
         finally:
             engine.close()
 
     def _admit(self, engine: Engine, batch: "dict[str, Future[Reply]]") -> None:
         """Fill the batch with calls that wait; wait for one where the batch is empty."""
         while len(batch) < self._recipe.concurrency:
-            try:
-                asked = self._asked.get(block=not batch)
-            except queue.Empty:
-                return
+            asked = self.take(block=not batch)
             if asked is None:
                 return
             request, reply = asked
-            if reply.cancelled():
-                continue
             try:
                 batch[engine.add(request)] = reply
             except Refused as error:
-                _settle(reply, request.reply(Status.REJECTED, error=str(error)[:500]))
-            except Exception:
-                self._asked.put(asked)  # to be refused with the others
-                raise
-
-
-def _settle(reply: "Future[Reply]", outcome: Reply | Exception) -> None:
-    with suppress(InvalidStateError):  # cancelled meanwhile
-        if isinstance(outcome, Exception):
-            reply.set_exception(outcome)
-        else:
-            reply.set_result(outcome)
+                settle(reply, request.reply(Status.REJECTED, error=str(error)[:500]))
 
 
 def split_fields(asked_of: str, sampling: Sampling) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,56 +1,42 @@
 """Progress on stderr: a live line a teacher on a terminal, plain lines now and then elsewhere."""
 
-import sys
 import time
 from collections import deque
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from safety_reasoning.builders.ledger import Ledger, Line
+from safety_reasoning.terminal import PLAIN_EVERY_S, Terminal
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-_PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.25
 _RATE_OVER_S = 60.0
 """Rates and the ETA look back so far: long enough for slow teachers, short enough to see a server go."""
 
 
-class Display:
-    """A `Progress` for people; a context manager, so that the terminal is left as it was."""
+class Display(Terminal):
+    """A `Progress` for people."""
 
     def __init__(self) -> None:
-        self._bars = _bars() if sys.stderr.isatty() else None
+        super().__init__()
         self._tasks: dict[str, TaskID] = {}
         self._paces: dict[str, Pace] = {}
         self._faults: set[tuple[str, str]] = set()
         self._shown_s = time.monotonic()
 
-    def __enter__(self) -> Self:
-        if self._bars is not None:
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-
     def stage(self, text: str) -> None:
         """See `Progress`."""
-        self._say(f"{text} …")
+        self.say(f"{text} …")
 
     def asking(self, ledger: Ledger) -> None:
         """See `Progress`."""
         for teacher, line in ledger.teachers().items():
-            if self._bars is not None:
-                self._tasks[teacher] = self._bars.add_task(teacher, total=line.total, completed=line.done, note="")
+            if self.bars is not None:
+                self._tasks[teacher] = self.bars.add_task(teacher, total=line.total, completed=line.done, note="")
             self._paces[teacher] = Pace(line)
             if line.before:
-                self._say(f"{teacher}: {line.before} of {line.total} replies are in the store, {line.left} to go")
+                self.say(f"{teacher}: {line.before} of {line.total} replies are in the store, {line.left} to go")
 
     def answered(self, ledger: Ledger) -> None:
         """See `Progress`."""
@@ -58,17 +44,17 @@ class Display:
         everything = ledger.all()
         if any(everything.failed.values()):
             self._say_new_faults(ledger)
-        if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self._bars else _PLAIN_EVERY_S):
+        if everything.left and now - self._shown_s < (_LIVE_EVERY_S if self.bars else PLAIN_EVERY_S):
             return
         self._shown_s = now
         for teacher, line in ledger.teachers().items():
             if not line.replies:
                 continue
             note = self._paces[teacher].note(line, now)
-            if self._bars is not None:
-                self._bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
+            if self.bars is not None:
+                self.bars.update(self._tasks[teacher], total=line.total, completed=line.done, note=note)
             else:
-                self._say(f"{teacher}: {line.done}/{line.total}, {note}")
+                self.say(f"{teacher}: {line.done}/{line.total}, {note}")
 
     def _say_new_faults(self, ledger: Ledger) -> None:
         """The first reply of a teacher that ends in a fault is told at once: it may be that of all of them."""
@@ -76,26 +62,7 @@ class Display:
             for status in sorted(status for status, count in line.failed.items() if count):
                 if (teacher, status) not in self._faults:
                     self._faults.add((teacher, status))
-                    self._say(f"{teacher}: a reply ended as `{status}`; it is kept, the others go on")
-
-    def _say(self, text: str) -> None:
-        if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's edge
-
-
-def _bars() -> "Bars":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )
+                    self.say(f"{teacher}: a reply ended as `{status}`; it is kept, the others go on")
 
 
 class Pace:

@@ -11,9 +11,9 @@ import typer
 
 if TYPE_CHECKING:
     from safety_reasoning.train.preference_recipe import Tune
-    from safety_reasoning.train.sft import Trained
     from safety_reasoning.train.sft_progress import TrainingProgress
     from safety_reasoning.train.sft_recipe import ModelRecipe
+    from safety_reasoning.train.training import Trained
 
 app = typer.Typer()
 

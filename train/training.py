@@ -1,41 +1,37 @@
-"""One run of a training that is no SFT: the folder, checkpoints, figures and guard are those of `train sft`."""
+"""A run of a training, of whatever method: from what is prepared to the guard's folder.
 
-import dataclasses
+A run that is killed at any instant goes on from its last whole checkpoint, with the losses it would have had.
+"""
+
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from safety_reasoning.cards.model import render_model_card
 from safety_reasoning.errors import Stopped
 from safety_reasoning.hub.release import TRAINING, read_json
-from safety_reasoning.place import replaced
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.model_folder import write_guard
-from safety_reasoning.train.sft import Trained
 from safety_reasoning.train.sft_arguments import processes
 from safety_reasoning.train.sft_lengths import Fitted, write_too_long
 from safety_reasoning.train.sft_prepare import Prepared
 from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_run import RunFolder, write_json
 
-if TYPE_CHECKING:
-    from trl.trainer.sft_config import SFTConfig
-
 BuildTrainer = Callable[[StopAsked], Any]
 """A trainer of TRL that `StopAsked` can end."""
-_SHARED = (
-    *("output_dir", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
-    *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm"),
-    *("gradient_checkpointing", "bf16", "use_cpu", "ddp_find_unused_parameters", "use_liger_kernel"),
-    *("seed", "data_seed", "save_steps", "save_total_limit", "logging_steps", "logging_nan_inf_filter"),
-    *("report_to", "disable_tqdm", "dataloader_pin_memory", "project", "trackio_static_space_id"),
-)
-"""Settings that TRL's trainers have in common and the recipe decides."""
 
 
-def shared_settings(config: "SFTConfig") -> dict[str, Any]:
-    """What a recipe says to every trainer, as `sft_arguments` put it."""
-    return {name: getattr(config, name) for name in _SHARED}
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run that is finished."""
+
+    folder: Path
+    guard: Path
+    steps: int
+    lengths: dict[str, Any]
+    before: bool
+    """Whether an earlier run had finished it."""
 
 
 def finished(folder: RunFolder) -> Trained | None:
@@ -46,9 +42,7 @@ def finished(folder: RunFolder) -> Trained | None:
     return Trained(folder.path, folder.guard, folder.steps_done(), lengths, before=True)
 
 
-def tune(
-    prepared: Prepared, fitted: Fitted, build: BuildTrainer, progress: TrainingProgress, *, method: str
-) -> Trained:
+def tune(prepared: Prepared, fitted: Fitted, build: BuildTrainer, progress: TrainingProgress) -> Trained:
     """Train, or go on from the last whole checkpoint, and write the guard.
 
     Raises: Stopped, with a checkpoint kept, if a stop was asked for.
@@ -69,7 +63,7 @@ def tune(
     last = folder.last_checkpoint()
     if state.is_main_process and last is not None:
         progress.stage("writing the guard")
-        _finish(prepared, fitted, last, method)
+        _finish(prepared, fitted, last)
     state.wait_for_everyone()
     return Trained(folder.path, folder.guard, done, fitted.summary(), before=False)
 
@@ -90,18 +84,10 @@ def _begin(prepared: Prepared, fitted: Fitted) -> None:
     )
 
 
-def _finish(prepared: Prepared, fitted: Fitted, checkpoint: Path, method: str) -> None:
-    """Write the figures, then the guard."""
+def _finish(prepared: Prepared, fitted: Fitted, checkpoint: Path) -> None:
+    """Write the figures, then the guard, whose folder says that the run is finished."""
     from safety_reasoning.train.metrics_plots import plot_loss
 
     folder = prepared.folder
     plot_loss(folder.path / "plots" / "loss.png", read_metrics(folder.metrics))
-    aside = RunFolder(folder.path / ".making")  # a guard's folder says that the run is finished: it appears whole
-    write_guard(dataclasses.replace(prepared, folder=aside), fitted, checkpoint)
-    training = read_json(aside.guard / TRAINING) | {"method": method}
-    write_json(aside.guard / TRAINING, training)
-    (aside.guard / "README.md").write_text(render_model_card(training, None), encoding="utf-8")
-    with replaced(folder.guard, marker=TRAINING, what="guard") as new:
-        new.rmdir()
-        aside.guard.rename(new)
-    aside.path.rmdir()
+    write_guard(prepared, fitted, checkpoint)
