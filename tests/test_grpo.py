@@ -10,18 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from safety_reasoning.builders.calls import Reply
-from safety_reasoning.builders.progress import Silent
 from safety_reasoning.cli import app
 from safety_reasoning.errors import Stopped, UsageError
 from tests.mining import TOPICS, reply, topic_row, whole_mixture, write_mined, write_torn_guard
 from tests.tiny_model import mixture_row
+from tests.trainings import Watching, curve, tensors, write_training
 
 pytest.importorskip("trl")
 
 import torch
 
 from safety_reasoning.train.grpo import asked, train_grpo
-from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.mine_read import read_mined
 from safety_reasoning.train.preference_recipe import GrpoRecipe, load_tune_recipe
 from safety_reasoning.train.sft_quiet import quiet
@@ -31,17 +30,6 @@ quiet()
 torch.set_num_threads(1)
 ROWS = 16
 SAME = "Which?"
-
-
-class Watching(Silent):
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.stages.append(text)
-
-    def step(self, done: int, of: int, note: str) -> None:
-        """Nothing."""
 
 
 def half_right(row: dict[str, Any]) -> Sequence[Reply]:
@@ -80,32 +68,11 @@ def _recipe(place: Path, out: str, *, base: str = "guard", mined: str = "mined_o
         "gradient_checkpointing": False,
         "saved_weights": "float32",
     }
-    lora = grpo.pop("lora", None)
-    lines = [f"{name} = {json.dumps(value)}" for name, value in (settings | grpo).items()]
-    if lora is not None:
-        lines += ["[grpo.lora]", *(f"{name} = {json.dumps(value)}" for name, value in lora.items())]
-    path = place / f"{out}.toml"
-    path.write_text(
-        f'[model]\nbase = "./{base}"\nname = "Tiny, GRPO"\nlicense = "apache-2.0"\n'
-        f'[grpo]\nout = "{out}"\nmined = "{mined}"\n' + "\n".join(lines) + "\n",
-        encoding="utf-8",
-    )
-    return path
+    return write_training(place, "grpo", base=base, settings={"out": out, "mined": mined} | settings | grpo)
 
 
 def _train(place: Path, out: str, progress: Watching | None = None, **options: Any) -> Trained:
     return train_grpo(*load_tune_recipe(_recipe(place, out, **options), GrpoRecipe), progress or Watching())
-
-
-def _curve(trained: Trained, name: str) -> list[float]:
-    return [line[name] for line in read_metrics(trained.folder / "metrics.jsonl")]
-
-
-def _weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -114,7 +81,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def test_the_reward_rises_and_fewer_harms_are_missed(place: Path) -> None:
     trained = _train(place, "plain", samples="all", epochs=3)
-    reward, missed = _curve(trained, "reward"), _curve(trained, "missed_harm")
+    reward, missed = curve(trained.folder, "reward"), curve(trained.folder, "missed_harm")
     assert len(reward) == 12
     assert _mean(reward[-4:]) > _mean(reward[:2]) + 0.5
     assert _mean(missed[:2]) > 0.2 > 0.1 > _mean(missed[-4:])
@@ -128,8 +95,13 @@ def test_where_a_label_cannot_be_known_the_guard_learns_the_cheaper_mistake(plac
     options: dict[str, Any] = {"base": "even", "mined": "mined_either", "epochs": 3, "kl": 0.0, "format_weight": 0.0}
     wary = _train(place, "wary", missed_harm=-3.0, false_alarm=-0.5, **options)
     careless = _train(place, "careless", missed_harm=-0.5, false_alarm=-3.0, **options)
-    assert _mean(_curve(wary, "missed_harm")[-4:]) < 0.15 < 0.3 < _mean(_curve(wary, "false_alarm")[-4:])
-    assert _mean(_curve(careless, "false_alarm")[-4:]) < 0.15 < 0.3 < _mean(_curve(careless, "missed_harm")[-4:])
+    assert _mean(curve(wary.folder, "missed_harm")[-4:]) < 0.15 < 0.3 < _mean(curve(wary.folder, "false_alarm")[-4:])
+    assert (
+        _mean(curve(careless.folder, "false_alarm")[-4:])
+        < 0.15
+        < 0.3
+        < _mean(curve(careless.folder, "missed_harm")[-4:])
+    )
 
 
 def test_the_difficult_rows_alone_are_asked_unless_all_are_wanted(place: Path) -> None:
@@ -181,15 +153,15 @@ def test_a_stopped_run_goes_on_with_the_rewards_it_would_have_had(place: Path) -
     watching = Watching()
     resumed = _train(place, "stopped", watching, **options)
     assert "going on from checkpoint-6" in watching.stages
-    assert _curve(resumed, "reward") == _curve(whole, "reward")
-    one, other = _weights(whole.guard), _weights(resumed.guard)
+    assert curve(resumed.folder, "reward") == curve(whole.folder, "reward")
+    one, other = tensors(whole.guard), tensors(resumed.guard)
     assert all(one[name].equal(other[name]) for name in one)
 
 
 def test_adapters_learn_too(place: Path) -> None:
     trained = _train(place, "lora", lora={"rank": 8}, samples="all", epochs=2, learning_rate=1e-2)
-    assert _mean(_curve(trained, "right")[-4:]) > _mean(_curve(trained, "right")[:2])
-    assert _weights(trained.guard).keys() == _weights(place / "guard").keys()
+    assert _mean(curve(trained.folder, "right")[-4:]) > _mean(curve(trained.folder, "right")[:2])
+    assert tensors(trained.guard).keys() == tensors(place / "guard").keys()
 
 
 def test_the_command_prints_one_document(place: Path) -> None:

@@ -4,12 +4,12 @@ import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page
 
 from safety_reasoning.errors import UsageError
 from safety_reasoning.eval.report.markdown import report_markdown
@@ -21,13 +21,12 @@ from tests.browser import chromium, needs_chromium
 from tests.conftest import Run
 from tests.guard_reports import DRAWS, Made, made, reported
 from tests.guard_runs import row, unparsed, write_run
-from tests.test_report_page import ALERTS, HOSTILE, Elements, contrast
+from tests.hostile_pages import ALERTS, HOSTILE, assert_harmless, contrast, opened
 
-__all__ = ["made"]  # the fixture
+__all__ = ["made", "opened"]  # fixtures
 
 STORED = {name: text for name, text in HOSTILE.items() if name != "surrogates"}
 """A lone surrogate cannot be in a Parquet file."""
-REACHING = {"script", "img", "iframe", "object", "embed", "link", "base", "form", "input", "button", "b"}
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +55,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-def test_hostile_answers_give_a_page_without_a_script_a_link_or_a_picture(hostile: Path) -> None:
-    page = Elements(hostile.read_text(encoding="utf-8"))
-    assert not page.tags & REACHING
-    assert [value for name, value in page.attributes if name in {"href", "src"} and not value.startswith("#")] == []
-    assert [name for name, _ in page.attributes if name.startswith("on")] == []
-    assert len(hostile.read_bytes()) < 1_000_000
-
-
-def test_the_page_forbids_scripts_and_every_connection(hostile: Path) -> None:
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', hostile.read_text("utf-8"))
-    assert policy.startswith("default-src 'none';")
-    assert "script-src" not in policy
+def test_hostile_answers_give_a_page_that_runs_and_fetches_nothing(hostile: Path) -> None:
+    assert_harmless(hostile, most_bytes=1_000_000)
 
 
 def test_every_hostile_answer_is_there_as_text(hostile: Path) -> None:
@@ -76,25 +65,6 @@ def test_every_hostile_answer_is_there_as_text(hostile: Path) -> None:
     assert len(shown) >= 3  # of each kind a few rows are shown, drawn by their keys
     assert "{{7*7}}" in page
     assert "characters left out" in page
-
-
-@pytest.fixture
-def opened(hostile: Path) -> Iterator[tuple[Page, list[str]]]:
-    """The hostile page in a browser with every fold open, and all that it asked for or said."""
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        events: list[str] = []
-
-        def asked(request: Request) -> None:
-            events.append(request.url)
-
-        page.on("request", asked)
-        page.on("dialog", lambda dialog: events.append(dialog.type))
-        page.on("console", lambda message: events.append(message.text))
-        page.on("pageerror", lambda error: events.append(error.message))
-        page.goto(hostile.as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        yield page, events
 
 
 @needs_chromium

@@ -13,17 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 from safety_reasoning.builders.calls import Reply, Status
-from safety_reasoning.builders.progress import Silent
 from safety_reasoning.cli import app
 from safety_reasoning.errors import UsageError
 from tests.mining import reply, safety_answer, whole_mixture, write_mined, write_tiny_guard
 from tests.tiny_model import SUFFIX, dual_rows, mixture_row, write_tiny_model
+from tests.trainings import Watching, curve, tensors, write_training
 
 pytest.importorskip("trl")
 
 import torch
 
-from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.preference import train_dpo
 from safety_reasoning.train.preference_recipe import DpoRecipe, load_tune_recipe
 from safety_reasoning.train.sft_quiet import quiet
@@ -35,17 +34,6 @@ ROWS = 16
 ALONE = {"OMP_NUM_THREADS": "1"}
 """Two processes of two threads each wait for one another on two cores."""
 OTHER = {"harmful": "unharmful", "unharmful": "harmful"}
-
-
-class Watching(Silent):
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.stages.append(text)
-
-    def step(self, done: int, of: int, note: str) -> None:
-        """Nothing."""
 
 
 def answers(row: dict[str, Any]) -> Sequence[Reply]:
@@ -87,32 +75,11 @@ def _recipe(place: Path, out: str, *, base: str = "guard", mined: str = "mined_o
         "gradient_checkpointing": False,
         "saved_weights": "float32",
     }
-    lora = dpo.pop("lora", None)
-    lines = [f"{name} = {json.dumps(value)}" for name, value in (settings | dpo).items()]
-    if lora is not None:
-        lines += ["[dpo.lora]", *(f"{name} = {json.dumps(value)}" for name, value in lora.items())]
-    path = place / f"{out}.toml"
-    path.write_text(
-        f'[model]\nbase = "./{base}"\nname = "Tiny, DPO"\nlicense = "apache-2.0"\n'
-        f'[dpo]\nout = "{out}"\nmined = "{mined}"\n' + "\n".join(lines) + "\n",
-        encoding="utf-8",
-    )
-    return path
+    return write_training(place, "dpo", base=base, settings={"out": out, "mined": mined} | settings | dpo)
 
 
 def _train(place: Path, out: str, progress: Watching | None = None, **options: Any) -> Trained:
     return train_dpo(*load_tune_recipe(_recipe(place, out, **options), DpoRecipe), progress or Watching())
-
-
-def _curve(trained: Trained, name: str = "loss") -> list[float]:
-    return [line[name] for line in read_metrics(trained.folder / "metrics.jsonl")]
-
-
-def _weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +88,7 @@ def plain(place: Path) -> Trained:
 
 
 def test_the_loss_falls_and_the_margin_rises(plain: Trained) -> None:
-    loss, margin, accuracy = (_curve(plain, name) for name in ("loss", "margin", "accuracy"))
+    loss, margin, accuracy = (curve(plain.folder, name) for name in ("loss", "margin", "accuracy"))
     assert loss[0] == pytest.approx(0.6931, abs=1e-3) and margin[0] == pytest.approx(0, abs=1e-5)
     assert sum(loss[-3:]) / 3 < 0.6 and sum(margin[-3:]) / 3 > 0.2
     assert accuracy[-1] == 1.0
@@ -130,10 +97,10 @@ def test_the_loss_falls_and_the_margin_rises(plain: Trained) -> None:
 
 def test_a_larger_beta_holds_the_guard_to_what_it_was(place: Path, plain: Trained) -> None:
     held = _train(place, "held", epochs=5, beta=5.0)
-    started = _weights(place / "guard")
+    started = tensors(place / "guard")
 
     def moved(trained: Trained) -> float:
-        after = _weights(trained.guard)
+        after = tensors(trained.guard)
         return sum(float((after[name] - started[name]).norm()) for name in started)
 
     # the same preference costs a fiftieth of the distance, and the loss is flat beyond it
@@ -165,11 +132,11 @@ def test_the_pairs_are_a_data_set_that_comes_out_the_same(place: Path, plain: Tr
 
 
 def test_adapters_need_no_second_model_and_neither_do_answers_scored_before(place: Path) -> None:
-    whole = _curve(_train(place, "apart", max_steps=3))
-    assert _curve(_train(place, "precomputed", max_steps=3, precompute=True)) == pytest.approx(whole, rel=1e-4)
+    whole = curve(_train(place, "apart", max_steps=3).folder)
+    assert curve(_train(place, "precomputed", max_steps=3, precompute=True).folder) == pytest.approx(whole, rel=1e-4)
     lora = _train(place, "lora", epochs=5, learning_rate=4e-3, lora={"rank": 8, "alpha": 16})
-    assert _curve(lora, "loss")[0] == pytest.approx(whole[0]) and sum(_curve(lora, "margin")[-6:]) / 6 > 0.1
-    assert _weights(lora.guard).keys() == _weights(place / "guard").keys()
+    assert curve(lora.folder, "loss")[0] == pytest.approx(whole[0]) and sum(curve(lora.folder, "margin")[-6:]) / 6 > 0.1
+    assert tensors(lora.guard).keys() == tensors(place / "guard").keys()
 
 
 def test_a_guard_of_two_modes_keeps_its_switch(place: Path) -> None:
@@ -202,8 +169,10 @@ def test_a_killed_run_goes_on_with_the_losses_it_would_have_had(place: Path) -> 
     watching = Watching()
     resumed = _train(place, "killed", watching, **options)
     assert any(stage.startswith("going on from checkpoint-") for stage in watching.stages)
-    assert _curve(resumed) == _curve(whole) and _curve(resumed, "margin") == _curve(whole, "margin")
-    one, other = _weights(whole.guard), _weights(resumed.guard)
+    assert curve(resumed.folder) == curve(whole.folder) and curve(resumed.folder, "margin") == curve(
+        whole.folder, "margin"
+    )
+    one, other = tensors(whole.guard), tensors(resumed.guard)
     assert all(one[name].equal(other[name]) for name in one)
 
 

@@ -5,13 +5,11 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page
 
 from safety_reasoning.builders.calls import Status, Step
 from safety_reasoning.builders.recipe import load_recipe
@@ -25,21 +23,11 @@ from safety_reasoning.review.report_run import make_room
 from tests.browser import chromium, needs_chromium
 from tests.changed_teacher import changed, stopped
 from tests.conftest import Run, aegis_row, openai_teacher, write_aegis, write_recipe
+from tests.hostile_pages import ALERTS, HOSTILE, assert_harmless, contrast, opened
 from tests.reports import Made, made, recipe, reported, scripted
 from tests.stores import refused, reply
 
-__all__ = ["made"]  # the fixture
-
-ALERTS = "<script>parent.pwned = 1; alert(1)</script><img src=http://127.0.0.1:9/x onerror=alert(1)></pre></details>"
-HOSTILE = {
-    "markup": f"{ALERTS}<style>*{{display:none}}</style><a href=javascript:alert(1)>x</a><!--",
-    "templates": "{{7*7}} {% for x in ().__class__.__base__.__subclasses__() %}{% endfor %} ${7*7} #{7*7}",
-    "directions": "\u202egnp.exe \u2066 \u200f \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u2069",
-    "surrogates": "a \ud83d lone \udc00 surrogate",
-    "controls": "bell \x07 null \x00 escape \x1b[31m next line \x85 separator \u2028 hidden \U000e0041\ufeff",
-    "huge": "<b>" + "x" * 1_000_000 + "</b>",
-    "piled": "Z" + "\u0334\u0335\u0336" * 3000,
-}
+__all__ = ["made", "opened"]  # fixtures
 
 
 @pytest.fixture(scope="module")
@@ -83,44 +71,8 @@ def fill(path: Path) -> None:
         store.append([alien, reply(98, teacher=ALERTS, step=Step.EFFICIENT_2, answer="Two. Sentences.")])
 
 
-class Elements(HTMLParser):
-    """Every element and attribute of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-
-def test_a_hostile_store_gives_a_page_without_a_script_a_link_or_a_picture(hostile: Path) -> None:
-    page = Elements(hostile.read_text(encoding="utf-8"))
-    assert not page.tags & {
-        "script",
-        "img",
-        "iframe",
-        "object",
-        "embed",
-        "link",
-        "base",
-        "form",
-        "input",
-        "button",
-        "b",
-    }
-    assert [value for name, value in page.attributes if name in {"href", "src"} and not value.startswith("#")] == []
-    assert [name for name, _ in page.attributes if name.startswith("on")] == []
-    assert len(hostile.read_bytes()) < 500_000
-
-
-def test_the_page_forbids_scripts_and_every_connection(hostile: Path) -> None:
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', hostile.read_text("utf-8"))
-    assert policy.startswith("default-src 'none';")
-    assert "script-src" not in policy
+def test_a_hostile_store_gives_a_page_that_runs_and_fetches_nothing(hostile: Path) -> None:
+    assert_harmless(hostile, most_bytes=500_000)
 
 
 def test_every_hostile_text_is_there_as_text(hostile: Path) -> None:
@@ -129,24 +81,6 @@ def test_every_hostile_text_is_there_as_text(hostile: Path) -> None:
         assert visible(text[:100]) in page
     assert "{{7*7}}" in page
     assert "characters left out" in page
-
-
-@pytest.fixture
-def opened(hostile: Path) -> Iterator[tuple[Page, list[str]]]:
-    """The hostile page in a browser with every fold open, and all that it asked for or said."""
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        events: list[str] = []
-
-        def asked(request: Request) -> None:
-            events.append(request.url)
-
-        page.on("request", asked)
-        page.on("dialog", lambda dialog: events.append(dialog.type))
-        page.on("console", lambda message: events.append(message.text))
-        page.goto(hostile.as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        yield page, events
 
 
 @needs_chromium
@@ -182,21 +116,6 @@ def test_letters_stand_out_from_their_ground(made: Made, tmp_path: Path, scheme:
         page.goto(path.as_uri())
         for element in ("body", "thead th", ".note", "nav a", "figure text"):
             assert contrast(page, element) >= 4.5, element
-
-
-def contrast(page: Page, element: str) -> float:
-    """Of an element's colour against the page's, as WCAG 2 counts it."""
-    drawn = "getComputedStyle(document.querySelector(which))[name]"
-    ask = f"([which, name]) => {drawn}"
-    ink = page.evaluate(ask, [element, "fill" if element.endswith("text") else "color"])
-    light, dark = sorted((luminance(ink), luminance(page.evaluate(ask, ["body", "backgroundColor"]))), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_every_table_has_a_caption_and_every_section_a_link(made: Made) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from safety_reasoning.builders.progress import Silent
 from safety_reasoning.errors import Stopped, UsageError
 from tests.tiny_model import SUFFIX, dual_rows, mixture_row, write_mixture, write_tiny_model
+from tests.trainings import Watching, tensors, write_training
 
 pytest.importorskip("trl")
 
@@ -29,20 +29,6 @@ from safety_reasoning.train.training import Trained
 
 quiet()
 torch.set_num_threads(1)  # two processes of two threads each wait for one another on two cores
-
-
-class Watching(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.steps: list[tuple[int, int, str]] = []
-
-    def stage(self, text: str) -> None:
-        self.stages.append(text)
-
-    def step(self, done: int, of: int, note: str) -> None:
-        self.steps.append((done, of, note))
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +58,7 @@ def _recipe(place: Path, out: str, *, base: str = "model", mixture: str = "uneve
         "gradient_checkpointing": False,
         "saved_weights": "float32",
     }
-    lora = sft.pop("lora", None)
-    lines = [f"{name} = {json.dumps(value)}" for name, value in (settings | sft).items()]
-    if lora is not None:
-        lines += ["[sft.lora]", *(f"{name} = {json.dumps(value)}" for name, value in lora.items())]
-    path = place / f"{out}.toml"
-    path.write_text(
-        f'[model]\nbase = "./{base}"\nname = "Tiny"\nlicense = "apache-2.0"\n'
-        f'[sft]\nout = "{out}"\nmixture = "{mixture}"\n' + "\n".join(lines) + "\n",
-        encoding="utf-8",
-    )
-    return path
+    return write_training(place, "sft", base=base, settings={"out": out, "mixture": mixture} | settings | sft)
 
 
 def _train(place: Path, out: str, **options: Any) -> Trained:
@@ -91,13 +67,6 @@ def _train(place: Path, out: str, **options: Any) -> Trained:
 
 def _curve(trained: Trained) -> list[tuple[int, float]]:
     return [(line["step"], line["loss"]) for line in read_metrics(trained.folder / "metrics.jsonl")]
-
-
-def _weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
 
 
 def _losses(trained: Trained) -> list[float]:
@@ -110,7 +79,7 @@ def test_one_row_eight_times_is_a_batch_of_eight(place: Path, weight: float) -> 
     batch = _train(place, f"batch{weight}", device_batch_size=8, verdict_weight=weight)
     assert len(_losses(batch)) == 2
     assert _losses(single) == pytest.approx(_losses(batch), rel=1e-5)
-    one, other = _weights(single.guard), _weights(batch.guard)
+    one, other = tensors(single.guard), tensors(batch.guard)
     assert all((one[name] - other[name]).abs().max() < 1e-5 for name in one)
 
 
@@ -131,7 +100,7 @@ def test_the_loss_falls_and_is_on_the_completion_alone(place: Path) -> None:
 
 def test_only_the_last_layers_change_if_only_they_are_trained(place: Path) -> None:
     trained = _train(place, "top", train_layers=1, device_batch_size=8)
-    before, after = _weights(place / "model"), _weights(trained.guard)
+    before, after = tensors(place / "model"), tensors(trained.guard)
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed and all(name.startswith("model.layers.1.") or name == "model.norm.weight" for name in changed)
 
@@ -140,7 +109,7 @@ def test_adapters_are_merged_into_weights_that_load_by_themselves(place: Path) -
     from transformers import AutoModelForCausalLM
 
     trained = _train(place, "lora", lora={"rank": 4}, epochs=2, learning_rate=1e-2, device_batch_size=4)
-    before, after = _weights(place / "model"), _weights(trained.guard)
+    before, after = tensors(place / "model"), tensors(trained.guard)
     assert before.keys() == after.keys()
     assert not before["model.layers.0.self_attn.q_proj.weight"].equal(after["model.layers.0.self_attn.q_proj.weight"])
     assert before["model.embed_tokens.weight"].equal(after["model.embed_tokens.weight"])
@@ -155,7 +124,7 @@ def test_gradient_checkpointing_changes_memory_and_nothing_else(place: Path, pla
 
 def test_a_model_that_also_sees_is_trained_as_a_reader(place: Path) -> None:
     trained = _train(place, "reader", base="gemma", device_batch_size=8)
-    whole, guard = _weights(place / "gemma"), _weights(trained.guard)
+    whole, guard = tensors(place / "gemma"), tensors(trained.guard)
     config = json.loads((trained.guard / "config.json").read_text())
     assert config["architectures"] == ["Gemma3ForCausalLM"]
     assert any("vision" in name for name in whole) and not any("vision" in name for name in guard)
@@ -184,7 +153,7 @@ def test_a_killed_run_goes_on_with_the_losses_it_would_have_had(place: Path) -> 
     resumed = train_guard(load_sft_recipe(recipe), watching)
     assert any(stage.startswith("going on from checkpoint-") for stage in watching.stages)
     assert _curve(resumed) == _curve(whole)
-    one, other = _weights(whole.guard), _weights(resumed.guard)
+    one, other = tensors(whole.guard), tensors(resumed.guard)
     assert all(one[name].equal(other[name]) for name in one)
 
 

@@ -5,7 +5,7 @@ rate of 1e-6 on a cosine, five epochs, every weight trained.
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -132,6 +132,10 @@ class SftRecipe(_Section):
         if self.packing and self.group_by_length:
             raise ValueError("packed sequences have one length: leave out group_by_length")
         return self
+
+
+Tried = TypeVar("Tried", bound=SftRecipe)
+"""A table that says how a model is trained: [sft], or one with its fields."""
 
 
 class TrainRecipe(_Section):
