@@ -26,6 +26,8 @@ from tests.tiny_model import CHAT_TEMPLATE, CONTEXT, write_tiny_model
 
 pytest.importorskip("torch")
 
+from transformers import AutoTokenizer
+
 OPENS = CHAT_TEMPLATE.replace("{% endif %}", "{% if enable_thinking %}<think>{% endif %}{% endif %}")
 GREEDY = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 12}
 WARM = {"temperature": 1.0, "top_p": 0.95, "max_tokens": 12}
@@ -122,6 +124,23 @@ def test_limits_templates_raw_texts_and_what_cannot_be_asked(model: Path) -> Non
     assert f"the model takes {CONTEXT}" in replies[3].error
 
 
+PARTS = "{% for one in messages %}{% for part in one['content'] %}{{ part['text'] }}{% endfor %}{% endfor %}"
+"""As models that also see images have it: the letters of a text have no `text`."""
+
+
+def test_a_template_that_reads_parts_is_given_parts(tmp_path: Path) -> None:
+    text = "Is it harmful?"
+    place = write_tiny_model(tmp_path / "model", chat_template=PARTS)
+    ((reply,),) = answers(place, [request(text)])
+    assert reply.prompt_tokens == len(AutoTokenizer.from_pretrained(place)(text)["input_ids"]) > 0
+
+
+def test_a_model_that_would_not_see_the_text_is_not_asked(tmp_path: Path) -> None:
+    place = write_tiny_model(tmp_path / "model", chat_template="Always the same.")
+    ((reply,),) = answers(place, [request()])
+    assert (reply.status, reply.error) == (Status.REJECTED, "the chat template leaves out what it is to judge")
+
+
 def test_a_field_without_effect_and_a_model_that_is_none_stop_the_guard_by_name(model: Path, tmp_path: Path) -> None:
     with pytest.raises(TeacherStopped, match=r"teacher g: .*extra_body\.beam"):
         answers(model, [request(sampling=GREEDY | {"extra_body": {"beam": 3}})])
@@ -163,7 +182,7 @@ def test_a_folder_that_was_trained_runs_without_a_server_and_says_which_it_is(mo
     assert (run.rows.height, ledger.all().replies) == (4, 4)
     assert (run.stated["model"], run.stated["mixture"]) == ("Tiny guard", "ab" * 32)
     assert run.stated["model_revision"].startswith("sha256:")
-    assert run.stated["settings"] == {"folder": "guard"}
+    assert run.stated["settings"] == {"mode": None, "taxonomy": "aegis", "folder": "guard"}
     assert run.rows["latency_s"].null_count() == 4  # a batch's, not a call's
     assert set(run.rows["parse"]) <= {"truncated", "no_verdict"}
     before = (folder.parent / "run" / "rows.parquet").read_bytes()

@@ -57,7 +57,7 @@ def check_reporters(names: Sequence[str]) -> None:
     """Raise UsageError if one of them is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise UsageError(f"{name} is not installed", why="sft.report_to names it", fix=f"pip install {name}")
+            raise UsageError(f"{name} is not installed", why="`report_to` names it", fix=f"pip install {name}")
 
 
 def reporters(names: Sequence[str], folder: Path) -> list[Any]:

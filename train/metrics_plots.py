@@ -31,7 +31,7 @@ def plot_lengths(path: Path, prompts: Sequence[int], completions: Sequence[int],
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
     axes.hist([list(prompts), list(completions)], bins=40, label=["prompt", "completion"])
-    axes.axvline(max_tokens, color="black", linewidth=1, linestyle="--", label=f"sft.max_tokens = {max_tokens}")
+    axes.axvline(max_tokens, color="black", linewidth=1, linestyle="--", label=f"max_tokens = {max_tokens}")
     axes.set_xlabel("tokens")
     axes.set_ylabel("rows")
     axes.legend()

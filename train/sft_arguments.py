@@ -132,7 +132,7 @@ def _accumulate(recipe: SftRecipe, devices: Devices) -> int:
         raise UsageError(
             f"batches of {recipe.batch_size} cannot be spread over {devices.processes} devices",
             why=f"each computes {recipe.device_batch_size} sequences at once, together {at_once}",
-            fix="choose another sft.device_batch_size or number of devices",
+            fix=f"choose another {recipe.method}.device_batch_size or number of devices",
         )
     return recipe.batch_size // at_once
 
@@ -141,7 +141,7 @@ def _liger(recipe: SftRecipe, devices: Devices) -> bool:
     there = importlib.util.find_spec("liger_kernel") is not None
     if recipe.liger == "on" and not (there and devices.gpu):
         raise UsageError(
-            'sft.liger is "on", but its kernels cannot run here',
+            f'{recipe.method}.liger is "on", but its kernels cannot run here',
             why="liger-kernel is not installed" if devices.gpu else "they need a GPU",
             fix="pip install liger-kernel" if devices.gpu else 'leave it at "auto"',
         )

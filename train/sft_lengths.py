@@ -71,14 +71,14 @@ def fit(rows: Iterable[Tokens], max_tokens: int, rule: Rule) -> Fitted:
     if too_long and rule == "refuse":
         raise UsageError(
             f"{len(too_long)} rows have more than {max_tokens} tokens, the longest {_longest(too_long)}",
-            why='sft.too_long is "refuse"',
-            fix='raise sft.max_tokens, or set too_long = "drop" or "cut_prompt"',
+            why='`too_long` is "refuse"',
+            fix='raise `max_tokens`, or set `too_long` = "drop" or "cut_prompt"',
         )
     if not kept:
         raise UsageError(
             f"no row has at most {max_tokens} tokens" if too_long else "the mixture is empty",
             why=f"the longest of {len(too_long)} rows has {_longest(too_long)}" if too_long else "",
-            fix="raise sft.max_tokens" if too_long else "make a mixture with rows",
+            fix="raise `max_tokens`" if too_long else "make a mixture with rows",
         )
     return Fitted(rows=kept, too_long=too_long, max_tokens=max_tokens)
 

@@ -130,13 +130,15 @@ def _check_size(recipe: TrainRecipe, base: BaseModel) -> None:
     limit = getattr(base.config, "max_position_embeddings", None)
     if limit is not None and recipe.sft.max_tokens > limit:
         raise UsageError(
-            f"sft.max_tokens = {recipe.sft.max_tokens} is more than the model reads",
+            f"{recipe.sft.method}.max_tokens = {recipe.sft.max_tokens} is more than the model reads",
             why=f"its context has {limit} tokens",
             fix=f"set max_tokens = {limit} or less",
         )
     layers, wanted = int(base.config.num_hidden_layers), recipe.sft.train_layers
     if wanted is not None and wanted > layers:
-        raise UsageError(f"sft.train_layers = {wanted}, but the model has {layers} layers", fix="name fewer")
+        raise UsageError(
+            f"{recipe.sft.method}.train_layers = {wanted}, but the model has {layers} layers", fix="name fewer"
+        )
 
 
 def _identity(recipe: TrainRecipe, base: BaseModel) -> str:

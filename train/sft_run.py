@@ -63,7 +63,7 @@ class RunFolder:
             raise UsageError(
                 f"{self.path} holds another run",
                 why="\n".join(f"  {name}: it has {there}, the recipe {wanted}" for name, there, wanted in differing),
-                fix="give this recipe another sft.out (or --out), or remove that folder",
+                fix="give this recipe another `out` (or --out), or remove that folder",
             )
 
     def begin(self, run: Run) -> None:

@@ -45,6 +45,8 @@ class LocalModel:
         """(its row, its tokens, whether the prompt opens the reasoning), or the refusal of a call."""
         try:
             text = request.text if request.raw else self._templated(request)
+            if text is None:
+                return request.reply(Status.REJECTED, error="the chat template leaves out what it is to judge")
             text.encode()
         except UnicodeEncodeError:
             return request.reply(Status.REJECTED, error="the text holds a lone surrogate")
@@ -60,13 +62,21 @@ class LocalModel:
             return request.reply(Status.REJECTED, error=words)
         return row, ids, not request.raw and text.rstrip().endswith(THINK)
 
-    def _templated(self, request: Request) -> str:
+    def _templated(self, request: Request) -> str | None:
+        """The prompt; None if no message is in it.
+
+        Templates of models that also see images read a message's parts, and show nothing of a text.
+        """
+        messages = messages_of(request)
+        in_parts = [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages]
         arguments: Mapping[str, Any] = template_of(request)
-        return str(
-            self._tokenizer.apply_chat_template(
-                messages_of(request), tokenize=False, add_generation_prompt=True, **arguments
+        for chat in (messages, in_parts):
+            text = str(
+                self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **arguments)
             )
-        )
+            if any(str(one["content"]).strip() in text for one in messages):
+                return text
+        return None
 
     def _begins(self, text: str) -> bool:
         """Whether a raw text has its first token already."""

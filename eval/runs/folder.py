@@ -80,7 +80,7 @@ def _stated(path: Path) -> dict[str, Any]:
 
 def _rows(path: Path) -> pl.DataFrame:
     try:
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _no_run(path.parent, f"{ROWS}: {(str(error).splitlines() or ['cannot be read'])[0]}") from None
     wrong = [name for name, kind in SCHEMA.items() if rows.schema.get(name) != kind]

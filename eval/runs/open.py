@@ -22,7 +22,7 @@ class Opened:
 
     guard: Guard
     settings: dict[str, Any]
-    """Of the adapter, without paths."""
+    """Of the adapter, its defaults too, without paths."""
     policy: str | None
     """Which everything is judged by, in place of what comes with it."""
     model: Model | None
@@ -40,7 +40,9 @@ def open_asked(recipe: GuardRecipe, engine: GuardEngine | None, ask: AskRecipe) 
     settings = _settings(recipe, engine)
     guard = open_guard(recipe.adapter, **settings)
     policy = None if recipe.policy is None else _policy(Path(recipe.policy), guard)
-    shown = {name: Path(value).name if name == _FOLDER else value for name, value in settings.items()}
+    shown = {**guard_settings(recipe.adapter), **settings}
+    if shown.get(_FOLDER) is not None:
+        shown[_FOLDER] = Path(str(shown[_FOLDER])).name
     if isinstance(guard, Rule):
         return Opened(guard=guard, settings=shown, policy=policy, model=None, asked=None, timed=False)
     if engine is None:

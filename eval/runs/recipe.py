@@ -91,7 +91,7 @@ class GuardRecipe(_Section):
     adapter: str = "ours"
     """Which guard it is (docs/guards.md lists them)."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """The adapter's own: `mode`, `folder`, `strictness`, …"""
+    """The adapter's own: `mode`, `folder`, `taxonomy`, …"""
     policy: str | None = None
     """A text file with the policy that every item is judged by, in place of its task's or the guard's taxonomy."""
     grammar: str | None = None

@@ -39,7 +39,7 @@ def texts_from_file(path: Path) -> Texts:
     if path.suffix not in (".parquet", ".jsonl"):
         raise UsageError(f"{path} is neither .parquet nor .jsonl", fix="give the items' texts in such a file")
     try:
-        rows = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path)
+        rows = pl.read_parquet(path, glob=False) if path.suffix == ".parquet" else pl.read_ndjson(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UsageError(f"the items' texts {path} cannot be read", why=type(error).__name__) from error
     lacking = [name for name in _COLUMNS if rows.schema.get(name) != pl.String()]
