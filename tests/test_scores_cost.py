@@ -9,7 +9,7 @@ import pytest
 
 from safety_reasoning.builders.prompts import load_prompt, render
 from safety_reasoning.errors import UsageError
-from safety_reasoning.eval.scores.contamination import asked_about, contamination, thresholds, trained_on
+from safety_reasoning.eval.scores.contamination import asked_about, contamination, own_prompt, thresholds, trained_on
 from safety_reasoning.eval.scores.cost import NO_LATENCY, added, cost_of
 from safety_reasoning.eval.scores.escalation import ALL, Band, escalate, in_first_half
 from safety_reasoning.eval.scores.item_texts import texts_from_file
@@ -222,6 +222,17 @@ def test_a_topic_prompt_asks_about_its_last_turn() -> None:
     }
     assert asked_about(render(load_prompt("classify_topic"), variables)) == "And the match?"
     assert asked_about("Is this harmful: And the match?") is None
+
+
+def test_a_mixtures_own_prompt_is_cut_away_too() -> None:
+    own = "Human user:\n\n{prompt}\n\nIs it harmful?"
+    assert own_prompt({"prompt": own}) == own
+    assert own_prompt({"prompt": None}) is own_prompt({"prompt": "no place"}) is own_prompt({}) is None
+    text = "Is it harmful? {prompt}\n\nHuman user:"
+    assert asked_about(own.replace("{prompt}", text) + " /no_think", own) == text
+    assert asked_about(text, own) is None
+    trained = trained_on(records(own.replace("{prompt}", "Too short.")), n=8, min_share=0.5, own_prompt=own)
+    assert trained.uncut == 0 and trained.index.judge("Too short.") not in (None, "too_short")
 
 
 TAUGHT = "Question number 1 about the colour of the sky over a small town in the morning."

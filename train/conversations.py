@@ -14,6 +14,8 @@ from safety_reasoning.builders.verdicts import END_THINK, THINK
 
 RowMode = Literal["reasoning", "non_reasoning"]
 """Whether the completion holds a trace."""
+OWN_VARIABLE = "{prompt}"
+"""Where the user's prompt stands in the prompt that a mixture has in place of the paper's; it stands there once."""
 
 
 class Message(TypedDict):

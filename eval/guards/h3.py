@@ -18,14 +18,11 @@ from safety_reasoning.eval.guards.answers import Said, Words
 from safety_reasoning.eval.guards.guard import Ask
 from safety_reasoning.eval.guards.parsed import SAFETY, Parsed
 from safety_reasoning.eval.guards.questions import fingerprint, shown_response
-from safety_reasoning.train.conversations import Mark, guard_prompt
+from safety_reasoning.train.conversations import OWN_VARIABLE, Mark, guard_prompt
 
 Mode = Literal["on", "off"]
 """Whether the guard is asked to reason."""
 Taxonomy = Literal["aegis", "wildguard"]
-
-OWN_VARIABLE = "{prompt}"
-"""Where the user's prompt stands in a guard's own prompt; it stands there once."""
 
 HARM: Words = {"harmful": True, "unharmful": False, "none": None, "null": None}
 TOPIC: Words = {"off-topic": True, "on-topic": False}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from safety_reasoning.errors import UsageError
-from safety_reasoning.eval.guards.h3 import OWN_VARIABLE, H3Guard, Mode, Taxonomy
-from safety_reasoning.train.conversations import Mark
+from safety_reasoning.eval.guards.h3 import H3Guard, Mode, Taxonomy
+from safety_reasoning.train.conversations import OWN_VARIABLE, Mark
 
 _TRAINING = "training.json"
 _OF_ONE_MODE: dict[str, Mode] = {"reasoning": "on", "non_reasoning": "off"}

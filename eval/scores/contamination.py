@@ -16,6 +16,7 @@ from safety_reasoning.builders.prompts import load_prompt
 from safety_reasoning.eval.scores.measure import Score
 from safety_reasoning.eval.scores.policy import DEFAULT, Policy
 from safety_reasoning.eval.scores.score import DRAWS, score_task
+from safety_reasoning.train.conversations import OWN_VARIABLE
 from safety_reasoning.train.decontaminate import HeldOutText, Index, build_index
 from safety_reasoning.train.mixture_recipe import DecontaminateRecipe
 
@@ -84,30 +85,41 @@ class Contamination:
         }
 
 
-def trained_on(records: Iterable[Mapping[str, Any]], *, n: int, min_share: float) -> Trained:
-    """The index of a mixture's rows (train/mixture_write.py)."""
+def trained_on(
+    records: Iterable[Mapping[str, Any]], *, n: int, min_share: float, own_prompt: str | None = None
+) -> Trained:
+    """The index of a mixture's rows (train/mixture_write.py).
+
+    `own_prompt`: what its rows have in place of the project's prompts, as mixture.json states it.
+    """
     rows = uncut = 0
     texts: dict[str, int] = {}
     for number, record in enumerate(records, start=1):
         rows = number
         said = " ".join(message["content"] for message in record["prompt"] if message["role"] == "user")
-        text = asked_about(said)
+        text = asked_about(said, own_prompt)
         uncut += text is None
         texts.setdefault(said if text is None else text, number)
     held = (HeldOutText(_MIXTURE, number, text) for text, number in texts.items())
     return Trained(index=build_index(held, n=n, min_share=min_share), rows=rows, texts=len(texts), uncut=uncut)
 
 
-def asked_about(prompt: str) -> str | None:
-    """What a guard's prompt asks about, without the instructions; None if it is none of the project's prompts."""
+def asked_about(prompt: str, own_prompt: str | None = None) -> str | None:
+    """What a guard's prompt asks about, without the instructions; None if it is neither the project's nor its own."""
+    if own_prompt is not None:
+        return _between(prompt, *own_prompt.split(OWN_VARIABLE))
     for name, variable in _PROMPTS.items():
         pieces = load_prompt(name).pieces
         place = pieces.index(variable, 1)
-        before, after = pieces[place - 1], pieces[place + 1]
-        start, end = prompt.find(before), prompt.rfind(after)
-        if pieces[0] in prompt and pieces[-1] in prompt and 0 <= start <= end - len(before):
-            return prompt[start + len(before) : end]
+        found = _between(prompt, pieces[place - 1], pieces[place + 1])
+        if pieces[0] in prompt and pieces[-1] in prompt and found is not None:
+            return found
     return None
+
+
+def _between(prompt: str, before: str, after: str) -> str | None:
+    start, end = prompt.find(before), prompt.rfind(after)
+    return prompt[start + len(before) : end] if 0 <= start <= end - len(before) else None
 
 
 def contamination(
@@ -152,6 +164,12 @@ def _judged(texts: Mapping[str, str], index: Index) -> tuple[dict[str, str], int
         elif verdict is not None:
             kinds[key] = verdict.kind
     return kinds, too_short
+
+
+def own_prompt(stated: Mapping[str, Any]) -> str | None:
+    """The prompt that a mixture's rows have in place of the project's, if mixture.json states one."""
+    own = stated.get("prompt")
+    return own if isinstance(own, str) and own.count(OWN_VARIABLE) == 1 else None
 
 
 def thresholds(stated: Mapping[str, Any]) -> tuple[int, float]:

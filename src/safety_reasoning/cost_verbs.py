@@ -105,7 +105,7 @@ def contamination(
     """Say which items a guard was trained on, and F1 with and without them."""
     from safety_reasoning.eval.runs.folder import read_run
     from safety_reasoning.eval.scores.contamination import contamination as run_contamination
-    from safety_reasoning.eval.scores.contamination import thresholds, trained_on
+    from safety_reasoning.eval.scores.contamination import own_prompt, thresholds, trained_on
     from safety_reasoning.eval.scores.text_cost import contamination_lines
     from safety_reasoning.train.mixture_read import read_mixture
 
@@ -113,7 +113,7 @@ def contamination(
     loaded, taught = read_run(run), read_mixture(mixture)
     texts = _texts(loaded.stated, items, place or ())
     n, min_share = thresholds(taught.stated)
-    trained = trained_on(taught.records(), n=n, min_share=min_share)
+    trained = trained_on(taught.records(), n=n, min_share=min_share, own_prompt=own_prompt(taught.stated))
     found = run_contamination(loaded.rows, texts, trained, policy=chosen, draws=draws, seed=seed)
     other = loaded.stated.get("mixture") not in (None, taught.hash)
     if as_json:
