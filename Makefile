@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test check demo-train clean
+.PHONY: quickstart test check demo-train demo-eval clean
 
 quickstart: .venv/installed
 	$(BIN)/safety-reasoning build recipes/quickstart.toml
@@ -20,6 +20,10 @@ check: .venv/installed-dev
 # A guard trained and evaluated on a CPU, on the rows of $SAFETY_REASONING_DATA: about a quarter of an hour.
 demo-train: .venv/installed-dev
 	$(BIN)/python benchmarks/train_cpu.py
+
+# Those guards and the model before it was trained on real benchmarks, with a report: 40 minutes, resumed when stopped.
+demo-eval: .venv/installed-dev
+	$(BIN)/python benchmarks/eval_cpu.py
 
 .venv/python:
 	$(PYTHON) -m venv .venv

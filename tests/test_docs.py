@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,13 @@ def test_the_recipe_that_the_readme_shows_builds(tmp_path: Path, run: Run, teach
     (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
     done = run("build", tmp_path / "recipe.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_text_that_the_readme_judges_is_judged_so(run: Run) -> None:
+    command, *shown = blocks("console")[-1].splitlines()
+    program, *arguments = shlex.split(command.removeprefix("$ "))
+    done = run(*arguments)
+    assert (program, done.stdout.splitlines()) == ("safety-reasoning", shown)
 
 
 def test_every_verb_has_a_line_in_the_readme(run: Run) -> None:

@@ -95,8 +95,8 @@ class GuardRecipe(_Section):
     policy: str | None = None
     """A text file with the policy that every item is judged by, in place of its task's or the guard's taxonomy."""
     grammar: str | None = None
-    """engine embedded: the grammar that answers are forced into, by the name of its prompt (`classify_safety`);
-    a model that small keeps to no format without one."""
+    """engine embedded: the grammar that answers are forced into, by the name of its prompt (`classify_safety`,
+    `classify_topic_no_reasoning`); a model that small keeps to no format without one."""
 
 
 class GuardEngine(EngineRecipe):

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from safety_reasoning.builders.prompts import load_prompt
-from safety_reasoning.eval.scores.measure import Score
+from safety_reasoning.eval.scores.measure import Metric, Score
 from safety_reasoning.eval.scores.policy import DEFAULT, Policy
 from safety_reasoning.eval.scores.score import DRAWS, score_task
 from safety_reasoning.train.conversations import OWN_VARIABLE
@@ -82,6 +82,8 @@ class Contamination:
             "keys": dict(self.keys),
             "f1": self.all_rows.f1.as_json(),
             "f1_without": None if self.clean is None else self.clean.f1.as_json(),
+            "auroc": self.all_rows.measures[Metric.AUROC].as_json(),
+            "auroc_without": None if self.clean is None else self.clean.measures[Metric.AUROC].as_json(),
         }
 
 
