@@ -1,7 +1,7 @@
 """A model of the Hub or of a folder, loaded with transformers, that answers batches of requests."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,11 @@ class LocalModel:
 
         Templates of models that also see images read a message's parts, and show nothing of a text.
         """
-        messages = messages_of(request)
-        in_parts = [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages]
-        arguments: Mapping[str, Any] = template_of(request)
-        for chat in (messages, in_parts):
-            text = str(
-                self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **arguments)
-            )
-            if any(str(one["content"]).strip() in text for one in messages):
+        arguments: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, **template_of(request)}
+        in_parts = [{"role": turn.role, "content": [{"type": "text", "text": turn.content}]} for turn in request.chat]
+        for chat in (messages_of(request), in_parts):
+            text = str(self._tokenizer.apply_chat_template(chat, **arguments))
+            if any(turn.content.strip() in text for turn in request.chat):
                 return text
         return None
 
