@@ -7,8 +7,8 @@
 Traces are put together of the golden set's to about 1.5 KB each, nine pieces in ten of fine ones, as a teacher's
 traces mostly are; no two are equal. Ours judge all of them, the slower
 peers a sample of the same, everyone on every core at the same time. A rate is what was judged by the processor time
-that it took, which counts all threads and no other process. Claims are ratios of rates of one run. The last line of
-stdout is one JSON document.
+that it took, which counts all threads and no other process. Claims are ratios of rates of one run, and the time that
+all of ours take for a megabyte of the dearest texts. The last line of stdout is one JSON document.
 """
 
 import argparse
@@ -37,6 +37,9 @@ CHARS = 1500
 ALL_GOAL, REPETITION_GOAL = 5.0, 20.0
 """Times the rate of Gopher's repetition filter."""
 _FAULTY_SHARE = 0.1
+_LOOPS = ("a", "a. ", "1. a b c\n", "<", '"a', "```a\n", "и ", "the given verdict harmful ", "which is harmless, ")
+"""Of what a megabyte is dearest to judge, as tests/test_quality_filters.py tries it."""
+_LOOP_CHARS, _LOOP_GOAL_S = 1_000_000, 1.0
 _CHUNK = 500
 """Traces that are made at once, outside of the time that is measured."""
 _INSTALL_S = 1800
@@ -120,6 +123,7 @@ def main() -> None:
     report = Report()
     report.line(f"{count} traces of {sum(map(len, made)) // sample} characters, peers {sample} of them")
     report.line(f"{cores} cores at once, load before {os.getloadavg()[0]:.1f}")
+    report.claim("the slowest megabyte of one thing", max(map(_loop_s, _LOOPS)), "s", _LOOP_GOAL_S, "less")
     everything = _ours(report, "all filters", count, cores, quality)
     alone = _ours(report, "repetition alone", count, cores, repetition)
     with tempfile.TemporaryDirectory() as scratch:
@@ -181,6 +185,14 @@ def _seconds(numbers: Sequence[int], judge: Callable[[Trace, Limits], object]) -
             judge(trace, limits)
         spent += time.process_time() - started
     return spent
+
+
+def _loop_s(unit: str) -> float:
+    """Processor time of all filters on a megabyte of the unit."""
+    looped = replace(_FINE[0], text=unit * (_LOOP_CHARS // len(unit)))
+    started = time.process_time()
+    quality(looped, Limits())
+    return time.process_time() - started
 
 
 def _peer(

@@ -181,6 +181,8 @@ def _write(path: Path, schema: pa.Schema, rows: Iterator[dict[str, Any]]) -> int
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A path beside `path` that takes its name when the block has ended well and the bytes are on disk."""
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written", why="it is a folder", fix="give the name of a file")
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from safety_reasoning.recipe_file import checked, read_toml
 from safety_reasoning.schemas.columns import TEACHER, Naming
 
 VerdictSource = Literal["with_trace", "blind"]
+Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")]
 TeacherName = Annotated[str, StringConstraints(pattern=rf"^{TEACHER}$", max_length=64)]
 
 
@@ -147,7 +148,7 @@ class EngineRecipe(_Section):
     revision: str | None = None
     """The Hub's commit or tag of the model. transformers reads it at that; for the others it is stated alone, and a
     server or `vllm.engine_args` must be told apart from it."""
-    base_urls: tuple[str, ...] = ()
+    base_urls: tuple[Address, ...] = ()
     """openai, ray: the servers, each up to and with /v1; a call goes to the least busy one."""
     api_key_env: str | None = None
     """openai, ray: the environment variable that holds the key; None for servers that want none."""

@@ -78,13 +78,13 @@ def measured_allowance(runs: Sequence[Path], *, reasoning: bool, quantile: float
 
 
 def _counted(runs: Sequence[Path]) -> pl.DataFrame:
-    """Replies to prompts and responses with their tokens."""
+    """Replies to prompts and responses with their tokens; a rule without a model spends none and says nothing."""
     rows = pl.concat([read_run(run).rows for run in runs]).filter(
         pl.col("subject").is_in([Subject.PROMPT.value, Subject.RESPONSE.value])
         & pl.col("status").is_in([Status.OK.value, Status.TRUNCATED.value])
     )
     tokens = pl.col("trace_tokens").fill_null(0) + pl.col("answer_tokens")
-    return rows.with_columns(tokens.alias("tokens")).drop_nulls("tokens")
+    return rows.with_columns(tokens.alias("tokens")).filter(pl.col("tokens") > 0)
 
 
 def _allowance(tokens: list[int], quantile: float, margin: float) -> Allowance:

@@ -9,6 +9,7 @@ import yaml
 
 from safety_reasoning.deploy.hostile import Rail
 from safety_reasoning.deploy.nemo_config import PARSERS, served_types
+from safety_reasoning.deploy.nemo_shape import misshapen
 from safety_reasoning.errors import UsageError
 
 FLOWS = {
@@ -89,6 +90,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} cannot be read", why=str(error).splitlines()[0]) from error
     if content is not None and not isinstance(content, dict):
         raise UsageError(f"{file} holds no settings", fix="a configuration is a mapping: models, rails, prompts")
+    if wrong := misshapen(content or {}):
+        raise UsageError(f"{file} cannot be used", why=wrong, fix="correct that field")
     return content or {}
 
 

@@ -29,6 +29,8 @@ _MOST = 200
 """Sentences from the end that may conclude at all."""
 _CLAUSE_CHARS = 400
 """The end of a clause that is read: a longer one is no clause."""
+_SENTENCE_CHARS = 10_000
+"""The end of a sentence that is read: a longer one is no sentence."""
 _OF_WHOM = r"(?:(?:also|the|this|its|such a|user is|user|human is|assistant is|ai is|ai|model is|reply of the) ){0,4}+"
 _PROMPT = r"(?:prompt|request|question|query|inquiry|user|plea)s?"
 _RESPONSE = r"(?:response|reply|replies|answer|assistant|refusal|model)s?"
@@ -58,38 +60,47 @@ class Claim:
 
 
 def harm_claims(read: Reading) -> Iterator[Claim]:
-    """What is concluded of harm, in the order in which it is said."""
-    opens = _pattern("concludes").match
+    """What is concluded of harm, from the last claim to the first: what is said later stands."""
     for sentence, free in _concluding(read, _KINDS):
-        plain = _plain(sentence)
-        kinds = [kind for kind in _needed(_KINDS, sentence) if _pattern(kind).search(plain)]
-        carried: Party = "unnamed"
-        for clause in _clauses(plain, sentence) if kinds else ():
-            values = _values(clause, kinds)
-            if values and not _is_open(clause):
-                yield from _harm(clause, values, carried, free=free or opens(clause) is not None)
-            first = _PARTY.search(clause)
-            if first and _light(clause[: first.start()]):
-                carried = _named(first)
+        yield from reversed(list(_harm_claims(sentence, free=free)))
+
+
+def _harm_claims(sentence: Sentence, *, free: bool) -> Iterator[Claim]:
+    """Those of one sentence, in the order in which they are said."""
+    plain = _plain(sentence)
+    kinds = [kind for kind in _needed(_KINDS, sentence) if _pattern(kind).search(plain)]
+    carried: Party = "unnamed"
+    for clause in _clauses(plain, sentence) if kinds else ():
+        values = _values(clause, kinds)
+        if values and not _is_open(clause):
+            opens = free or _pattern("concludes").match(clause) is not None
+            yield from _harm(clause, values, carried, free=opens)
+        first = _PARTY.search(clause)
+        if first and _light(clause[: first.start()]):
+            carried = _named(first)
 
 
 def topic_claims(read: Reading) -> Iterator[Claim]:
-    """What is concluded of the topic, in the order in which it is said."""
+    """What is concluded of the topic, from the last claim to the first."""
     for sentence, _ in _concluding(read, _TOPICS):
-        plain = _plain(sentence)
-        kinds = [kind for kind in _needed(_TOPICS, sentence) if _pattern(kind).search(plain)]
-        for clause in _clauses(plain, sentence) if kinds else ():
-            values = [(found.start(), kind) for kind in kinds if (found := _pattern(kind).search(clause))]
-            if values and not _is_open(clause):
-                start, kind = min(values)
-                yield Claim("unnamed", (kind == "off_topic") != _denied(clause[:start]))
+        yield from reversed(list(_topic_claims(sentence)))
+
+
+def _topic_claims(sentence: Sentence) -> Iterator[Claim]:
+    plain = _plain(sentence)
+    kinds = [kind for kind in _needed(_TOPICS, sentence) if _pattern(kind).search(plain)]
+    for clause in _clauses(plain, sentence) if kinds else ():
+        values = [(found.start(), kind) for kind in kinds if (found := _pattern(kind).search(clause))]
+        if values and not _is_open(clause):
+            start, kind = min(values)
+            yield Claim("unnamed", (kind == "off_topic") != _denied(clause[:start]))
 
 
 def _concluding(read: Reading, kinds: tuple[str, ...]) -> Iterator[tuple[Sentence, bool]]:
-    """(Sentence, whether it opens like a conclusion) for each that concludes and may hold a value of these kinds."""
+    """(Sentence, whether it opens like a conclusion) for each that concludes and may hold a value, the last first."""
     concludes, judges = _pattern("concludes"), cue("verdict", "judges")
     last = len(read.sentences) - _LAST
-    for n in positions(read, _needs(kinds))[-_MOST:]:
+    for n in reversed(positions(read, _needs(kinds))[-_MOST:]):
         sentence = read.sentences[n]
         if sentence.text.endswith("?"):
             continue
@@ -109,7 +120,8 @@ def _needed(kinds: tuple[str, ...], sentence: Sentence) -> list[str]:
 
 def _plain(sentence: Sentence) -> str:
     """What the writer says in it, with denials written out."""
-    plain = sentence.own.replace("can't", "cannot").replace("n't", " not").replace("'s ", " is ")
+    own = sentence.own[-_SENTENCE_CHARS:]
+    plain = own.replace("can't", "cannot").replace("n't", " not").replace("'s ", " is ")
     plain = (
         plain.replace("anything but ", "not ")
         .replace("anything other than ", "not ")

@@ -40,11 +40,15 @@ def _concluded(trace: Trace, given: Verdicts) -> Verdicts:
     """The last claim on each verdict; one that names no party counts where the verdicts agree."""
     read = reading(trace.text)
     if trace.task is Task.TOPIC_CONTROL:
-        claims = list(topic_claims(read))
-        return {"topic": claims[-1].wrong} if claims else {}
+        last = next(topic_claims(read), None)
+        return {"topic": last.wrong} if last else {}
     concluded: Verdicts = {}
     alike = len(set(given.values())) == 1
     for claim in harm_claims(read):
         everyone = claim.of == "both" or (claim.of == "unnamed" and alike)
-        concluded.update({of: claim.wrong for of in given if everyone or of == claim.of})
+        for of in given:
+            if everyone or of == claim.of:
+                concluded.setdefault(of, claim.wrong)
+        if len(concluded) == len(given):
+            break  # what was said before is taken back
     return concluded

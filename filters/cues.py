@@ -21,7 +21,7 @@ from pathlib import Path
 
 import regex
 
-from safety_reasoning.filters.reading import STEM_CHARS, Reading, Sentence
+from safety_reasoning.filters.reading import STEM_CHARS, Reading
 
 _FILES = ("label_leak", "overthinking", "teacher_refusal", "template_echo", "verdict")
 _FOLDER = Path(__file__).parent / "patterns"
@@ -43,20 +43,16 @@ class Cues:
 
     def found(self, read: Reading) -> "Iterator[regex.Match[str]]":
         """Every match in the text's sentences, from left to right."""
-        for sentence in self.sentences(read):
-            yield from self.pattern.finditer(sentence.text)
+        for position in self.positions(read):
+            yield from self.pattern.finditer(read.sentences[position].text)
 
     def found_outside_quotations(self, read: Reading) -> "Iterator[regex.Match[str]]":
         """The same in what the writer says in a voice of its own."""
-        for sentence in self.sentences(read):
-            yield from self.pattern.finditer(sentence.own)
-
-    def sentences(self, read: Reading) -> list[Sentence]:
-        """The sentences that have what a match has at least."""
-        return [read.sentences[position] for position in self.positions(read)]
+        for position in self.positions(read):
+            yield from self.pattern.finditer(read.sentences[position].own)
 
     def positions(self, read: Reading) -> list[int]:
-        """Where they stand, from first to last."""
+        """Where the sentences stand that have what a match has at least, from first to last."""
         found, also = positions(read, self.needs), self.also
         return [n for n in found if not also.isdisjoint(read.sentences[n].stems)] if also else found
 

@@ -1,9 +1,7 @@
 """Sentences that say the same in other words; equal ones are the repetition filter's."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from rapidfuzz import fuzz, process
 
@@ -52,8 +50,11 @@ def _alike(read: Reading) -> list[list[str]]:
     """The words of the different sentences that share enough content words with others."""
     grammar = stems_of("function_words")
     different = {sentence.text: sentence for sentence in read.sentences}.values()
-    times = Counter(chain.from_iterable([sentence.stems for sentence in different]))
-    recurring = {stem for stem, seen in times.items() if seen > 1} - grammar
+    seen, recurring = set[str](), set[str]()
+    for sentence in different:
+        recurring |= seen & sentence.stems
+        seen |= sentence.stems
+    recurring -= grammar
     return [
         sentence.words if sentence.own == sentence.text else _WORD.findall(sentence.own)
         for sentence in different

@@ -86,11 +86,14 @@ class Reading:
             text = text.replace(stop, cut)
         sentences = text.split("\n")
         own = _unquoted(text).split("\n") if '"' in text else sentences
-        return [
-            Sentence(sentence, own_part, words, set(map(stem, words)))
-            for sentence, own_part, spaced in zip(sentences, own, _spaced(text).split("\n"), strict=True)
-            if (words := spaced.split())
-        ]
+        known: dict[tuple[str, str], Sentence | None] = {}  # equal sentences are one: a loop is read once
+        found = []
+        for key, spaced in zip(zip(sentences, own, strict=True), _spaced(text).split("\n"), strict=True):
+            if key not in known:
+                words = spaced.split()
+                known[key] = Sentence(*key, words, set(map(stem, words))) if words else None
+            found.append(known[key])
+        return [sentence for sentence in found if sentence is not None]
 
     @cached_property
     def stems(self) -> set[str]:

@@ -26,13 +26,10 @@ def teacher_refusal(trace: Trace, limits: Limits) -> Drop | None:
     the teacher read: the sample's response may be a refusal.
     """
     read = reading(trace.text)
-    wanted: dict[int, list[Cues]] = {}
-    for group in needed_cues("teacher_refusal", read):
-        for position in group.positions(read):
-            if position < _ENDS or position >= len(read.sentences) - _ENDS:
-                wanted.setdefault(position, []).append(group)
-    for position in sorted(wanted):
-        for phrase in _phrases(read.sentences[position].own, wanted[position]):
+    groups = needed_cues("teacher_refusal", read)
+    for sentence in (*read.sentences[:_ENDS], *read.sentences[_ENDS:][-_ENDS:]) if groups else ():
+        wanted = [group for group in groups if group.needed(sentence.stems)]
+        for phrase in _phrases(sentence.own, wanted) if wanted else ():
             if not inputs_reading(trace.inputs).holds(phrase):
                 return Drop.TEACHER_REFUSAL
     return None

@@ -34,6 +34,12 @@ def _languages() -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
     return english, tuple(frozenset(words) - english for words in lists.values())
 
 
+@cache
+def _other_words() -> frozenset[str]:
+    """Function words of any other language."""
+    return frozenset[str]().union(*_languages()[1])
+
+
 def wrong_language(trace: Trace, limits: Limits) -> Drop | None:
     """WRONG_LANGUAGE if much of the trace is in another script, or reads like another language.
 
@@ -65,6 +71,8 @@ def _foreign_share(read: Reading) -> float:
     english, others = _languages()
     foreign = 0
     for sentence in read.sentences:
+        if sum(map(_other_words().__contains__, sentence.words)) < _LEAST:
+            continue
         at_least = max(sum(map(english.__contains__, sentence.words)) + 1, _LEAST)
         if any(sum(map(other.__contains__, sentence.words)) >= at_least for other in others):
             foreign += len(sentence.words)

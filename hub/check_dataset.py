@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.card import check_card
 from safety_reasoning.hub.check_mixture import check_mixture
+from safety_reasoning.hub.faults import detail
 from safety_reasoning.hub.folder import visible_files
 from safety_reasoning.hub.release import read_json, statement_of
 from safety_reasoning.schemas.features import features
@@ -58,7 +59,7 @@ def _load_everything(folder: Path, manifest: Mapping[str, Any]) -> Mapping[str, 
             except (OSError, ValueError, DatasetsError) as error:
                 raise UsageError(
                     f"load_dataset does not give {name} of {folder}",
-                    why=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                    why=detail(error),
                     fix="build the release again",
                 ) from error
             counts[name] = _same_records(folder, name, rows, lines)

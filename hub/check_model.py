@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def _trained_on(folder: Path) -> list[str]:
     releases: list[Any] = stated if isinstance(stated, list) and stated else [stated]
     for release in releases:
         for part in ("repo", "revision"):
-            if not isinstance(release, dict) or not isinstance(release.get(part), str) or not release[part]:
+            if not isinstance(release, dict) or not _is_text(release.get(part)):
                 raise UsageError(
                     f"{folder / TRAINING} does not say on which release the guard was trained",
                     why=f"release.{part} is missing",
@@ -45,6 +46,10 @@ def _trained_on(folder: Path) -> list[str]:
                     "of a mixture, a list of these",
                 )
     return [str(release["repo"]) for release in releases]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _check_card(folder: Path, trained_on: list[str]) -> None:
@@ -60,10 +65,9 @@ def _check_card(folder: Path, trained_on: list[str]) -> None:
             why=f"the card's datasets do not name {', '.join(missing)}",
             fix="name it under datasets",
         )
-    if not (folder / METRICS).is_file() and not card.get("model-index"):
+    metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    if not metrics and not card.get("model-index"):
         raise UsageError(f"{folder} states no metrics", fix=f"write {METRICS}, or model-index into the card")
-    if (folder / METRICS).is_file():
-        read_json(folder / METRICS)
 
 
 def _check_shards(folder: Path) -> None:
@@ -71,9 +75,10 @@ def _check_shards(folder: Path) -> None:
     if not index.is_file():
         return
     named = read_json(index).get("weight_map")
-    for name in sorted(set(named.values()) if isinstance(named, dict) else [""]):
-        if not (folder / str(name)).is_file() or not name:
-            raise UsageError(f"{index} names a file that is not there", why=str(name), fix="save the model again")
+    there = visible_files(folder)
+    for name in sorted({str(name) for name in named.values()} if isinstance(named, dict) else [""]):
+        if name not in there:
+            raise UsageError(f"{index} names a file that is not there", why=repr(name), fix="save the model again")
 
 
 def _refuse_pickle(path: Path) -> None:
@@ -95,5 +100,5 @@ def _is_pickle(path: Path) -> bool:
 
 def _zipped(path: Path) -> Iterator[str]:
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # what only ends like one is none
             yield from archive.namelist()

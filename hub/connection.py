@@ -16,6 +16,7 @@ from huggingface_hub import (
     GitRefs,
     HfApi,
     RepoFile,
+    constants,
     hf_hub_url,
     set_client_factory,
 )
@@ -27,6 +28,7 @@ from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.faults import Failure, Patience, in_words
 from safety_reasoning.hub.folder import LocalFile
 from safety_reasoning.hub.remote import Kind, RemoteFile, Tree, changes, same_files
+from safety_reasoning.schemas.folder import MANIFEST
 
 Operation = CommitOperationAdd | CommitOperationDelete
 Gate = Literal["auto", "manual"]
@@ -223,9 +225,17 @@ class Connection:
         raise UsageError(
             f"somebody else changed {branch} of {self.repo} meanwhile; nothing of this push is on it",
             why="\n     ".join([f"it went from {parent[:8]} to {head[:8]}:", *told[:_SHOWN], *more]),
-            fix=f"look at it with `safety-reasoning diff {self.repo}@{head} RELEASE`, then push again to go on: "
+            fix=f"look at it {self._where(head, files)}, then push again to go on: "
             "the plan will show what that replaces, and nothing is uploaded twice",
         )
+
+    def _where(self, head: str, files: Files) -> str:
+        """How a person sees what a commit holds beside the folder of these files."""
+        if MANIFEST not in files:
+            path = f"datasets/{self.repo}" if self.kind == "dataset" else self.repo
+            return f"on the Hub ({constants.ENDPOINT}/{path}/commit/{head})"
+        name, file = next(iter(files.items()))
+        return f"with `safety-reasoning diff {self.repo}@{head} {str(file.path).removesuffix(name)}`"
 
     def _call(self, doing: str, call: Callable[[], T]) -> T:
         try:

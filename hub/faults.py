@@ -98,12 +98,12 @@ def in_words(error: BaseException, repo: str, doing: str) -> UsageError:
     if isinstance(cause, GatedRepoError):
         return UsageError(what, why=f"{repo} is gated and this login has no access", fix="ask its owners for access")
     if isinstance(cause, RevisionNotFoundError):
-        return UsageError(what, why=f"{repo} has no such branch, tag or commit any more", fix="run again")
+        return UsageError(what, why=f"{repo} has no such branch, tag or commit", fix=_LOOK)
     if isinstance(cause, RepositoryNotFoundError) and status != 403:
         return UsageError(
             f"there is no {repo} that this login may see",
             why=f"the Hub answered {status} while {doing}",
-            fix="check the name and `hf auth whoami`; --create makes a new one",
+            fix="check the name and `hf auth whoami`",
         )
     if status is not None and _of_storage(cause):
         return UsageError(what, why=f"the Hub's storage refused it ({status}: {_said(cause)})", fix=_AGAIN)
@@ -115,6 +115,7 @@ def in_words(error: BaseException, repo: str, doing: str) -> UsageError:
     return UsageError(what, why=detail(cause), fix=_AGAIN)
 
 
+_LOOK = "look at its branches and tags on the Hub, then run again"
 _AGAIN = "run the same command again: what is there is not sent again, and the branch holds a whole release"
 _SERVER = ("the Hub had a fault", _AGAIN)
 _REFUSED = ("the Hub refused it", "mend what it names, then run again")

@@ -6,8 +6,9 @@ from typing import Literal
 
 from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.folder import LocalFile
-from safety_reasoning.hub.release import TAG, Release, version_of
+from safety_reasoning.hub.release import TRAINING, Release, version_of
 from safety_reasoning.hub.remote import KEPT, Branch, Kind, Remote, differences, printable, same_files
+from safety_reasoning.train.mixture_stated import STATED as MIXTURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +106,11 @@ def _refuse_visibility(target: Target, remote: Remote) -> None:
             why="a push does not change who may see a repository that is there",
             fix=f"make it {asked} in its settings, or leave out --{asked}",
         )
-    if target.branch in remote.tags or TAG.fullmatch(target.branch):
-        raise UsageError(f"{target.branch} is a tag", why="tags are never moved", fix="give --revision a branch")
 
 
 def _refuse_tag(release: Release, target: Target, remote: Remote) -> None:
+    if target.branch in remote.tags:
+        raise UsageError(f"{target.branch} is a tag", why="tags are never moved", fix="give --revision a branch")
     if remote.tagged is not None and not same_files(release.files, remote.tagged):
         told = differences(release.files, remote.tagged)
         raise UsageError(
@@ -129,8 +130,10 @@ def _refuse_going_back(release: Release, target: Target, branch: Branch) -> None
 
 
 def _next_version(release: Release, target: Target) -> str:
-    if release.kind == "model":
-        return "give the guard its next version, with --tag or in training.json"
+    if release.statement == TRAINING:
+        return f"give the guard its next version: in {TRAINING} and the card, or with --tag if they state none"
+    if release.statement == MIXTURE:
+        return "give the mixture its next version in its recipe, and make it again"
     return f"give the release its next version: safety-reasoning bump {release.folder} {target.repo}"
 
 
@@ -164,7 +167,7 @@ def lines(plan: Plan, files: Mapping[str, LocalFile]) -> Iterator[str]:
     yield f"{target.repo}: {made}{plan.kind}, {shown}{gate}"
     yield f"  {plan.version or 'nothing'} → {plan.tag}, on {target.branch}{' (new)' if plan.makes_branch else ''}{at}"
     for verb, names in (("add", plan.add), ("change", plan.change)):
-        yield from (f"  {verb:6} {name} ({size(files[name].size)})" for name in names)
+        yield from (f"  {verb:6} {printable(name)} ({size(files[name].size)})" for name in names)
     yield from (f"  delete {printable(name)}" for name in plan.delete)
     if plan.same:
         yield f"  keep   {len(plan.same)} files as they are ({size(sum(files[name].size for name in plan.same))})"
@@ -172,7 +175,7 @@ def lines(plan: Plan, files: Mapping[str, LocalFile]) -> Iterator[str]:
         yield "  as a pull request; once it is merged, push again to set the tag"
     if plan.sets_tag:
         yield f"  tag    {plan.tag}"
-    if not plan.commits and not plan.sets_tag:
+    if not (plan.commits or plan.sets_tag or plan.sets_gate):
         yield "  all of it is there already"
 
 

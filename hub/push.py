@@ -18,9 +18,10 @@ from safety_reasoning.hub.check_model import check_model
 from safety_reasoning.hub.connection import Connection, Operation, set_time_limits
 from safety_reasoning.hub.faults import Patience
 from safety_reasoning.hub.folder import refuse_links
+from safety_reasoning.hub.names import refuse_branch, refuse_repo
 from safety_reasoning.hub.plan import Plan, Target, make_plan, size
 from safety_reasoning.hub.read_back import compare_files, load_from_hub
-from safety_reasoning.hub.release import TAG, Release, kind_of, read_release, statement_of
+from safety_reasoning.hub.release import TAG, Release, kind_of, read_release, statement_of, version_of
 from safety_reasoning.hub.remote import KEPT, Branch, Remote, Tree
 from safety_reasoning.hub.tokens import findings, own_secrets
 
@@ -66,6 +67,8 @@ def prepare(
 
     Raises: UsageError if the folder must not be published, or not there.
     """
+    refuse_repo(target.repo)
+    refuse_branch(target.branch)
     say(f"checking {folder}")
     refuse_links(folder)
     kind = kind_of(folder)
@@ -120,17 +123,18 @@ def look(connection: Connection, branch: str, tag: str) -> Remote | None:
     tags = {ref.name: ref.target_commit for ref in refs.tags}
     trees = {oid: connection.tree(oid) for oid in {branches.get(branch), tags.get(tag)} if oid}
     private, gated = visibility
+    tags_there = [name for name, oid in tags.items() if oid == branches.get(branch)]
     return Remote(
         private=private,
         gated=gated,
-        branch=_branch(connection, branches[branch], trees) if branch in branches else None,
+        branch=_branch(connection, branches[branch], trees, tags_there) if branch in branches else None,
         main=branches.get("main", ""),
         tagged=trees[tags[tag]] if tag in tags else None,
         tags=frozenset(tags),
     )
 
 
-def _branch(connection: Connection, head: str, trees: Mapping[str, Tree]) -> Branch:
+def _branch(connection: Connection, head: str, trees: Mapping[str, Tree], tags: Sequence[str]) -> Branch:
     files = trees[head]
     about = statement_of(connection.kind, files)
     stated: dict[str, Any] = connection.json(about, head) if about in files else {}
@@ -140,7 +144,9 @@ def _branch(connection: Connection, head: str, trees: Mapping[str, Tree]) -> Bra
     else:
         release = (*listed, about) if isinstance(listed, dict) else ()
     version = f"v{stated.get('version')}"
-    return Branch(head=head, files=files, release=release, version=version if TAG.fullmatch(version) else None)
+    if not TAG.fullmatch(version):  # a guard may have its version by --tag alone
+        version = max(filter(TAG.fullmatch, tags), key=version_of, default="")
+    return Branch(head=head, files=files, release=release, version=version or None)
 
 
 def _made_ready(push: Push) -> Plan:

@@ -113,12 +113,14 @@ def read_manifest(folder: Path) -> Mapping[str, Any] | None:
     """The manifest, if it is one of a release: other projects' files may have the same name."""
     try:
         manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        for config in manifest["configs"].values():
+        configs = manifest["configs"].values()
+        for config in configs:
             for name in (config["jsonl"], *config["parquet"]):
                 _refuse_outside(name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return manifest if isinstance(manifest.get("files"), dict) else None
+    counted = configs and all(isinstance(config.get("records"), int) for config in configs)
+    return manifest if counted and isinstance(manifest.get("files"), dict) else None
 
 
 def _refuse_outside(name: str) -> None:

@@ -13,6 +13,7 @@ from safety_reasoning.builders.recipe import Recipe, ReleaseRecipe, SourceRecipe
 from safety_reasoning.cards.render import CARD
 from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.card import card_metadata
+from safety_reasoning.hub.names import refuse_repo
 from safety_reasoning.hub.reading_deviations import PublishedFile, deviations
 from safety_reasoning.hub.reading_lines import first_row
 from safety_reasoning.hub.reading_place import HubPlace, Place, find_place
@@ -49,8 +50,10 @@ def import_published(named: str, wanted: Wanted, progress: Progress) -> Imported
     """Read a folder or Hub revision in any spelling of its columns, and write it as a release under the card's names.
 
     Traces pass the filters, and rows the keep rule, as in any build; what does not is in `left_out/` or counted.
-    Raises: UsageError if it cannot be read, or nothing of it can be used.
+    Raises: UsageError if it cannot be read, nothing of it can be used, or `wanted.repo` can be no repository.
     """
+    if wanted.repo:
+        refuse_repo(wanted.repo)
     place = find_place(named)
     folder = place.fetch([CARD, *JSONL_FILE.values()]) if isinstance(place, HubPlace) else place
     if wanted.out.resolve() == folder.resolve():

@@ -17,6 +17,12 @@ from safety_reasoning.train.mixture_stated import STATED as MIXTURE
 TRAINING = "training.json"
 """Beside a trained guard: its `version`, and the `release` that it was trained on, {"repo": …, "revision": …}, or a
 list of these."""
+_OTHER_VERSION = {
+    MANIFEST: ("release", "give the release another version with `safety-reasoning bump`"),
+    MIXTURE: ("mixture", "give the mixture another version in its recipe, and make it again"),
+    TRAINING: ("guard", f"write another version into {TRAINING} and the card"),
+}
+"""What a folder of each kind is, and how it gets another version."""
 _NUMBER = r"(?:0|[1-9][0-9]{0,8})"
 TAG = regex.compile(rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 
@@ -27,6 +33,8 @@ class Release:
 
     folder: Path
     kind: Kind
+    statement: str
+    """The file of it that says what it is."""
     tag: str
     files: Mapping[str, LocalFile]
     records: Mapping[str, int]
@@ -71,38 +79,40 @@ def read_release(folder: Path, tag: str | None) -> Release:
     names = [*manifest["files"], statement] if kind == "dataset" else visible
     files = hashed(folder, names)
     if kind == "dataset":
-        _refuse_changed(folder, manifest, files)
+        _refuse_changed(folder, statement, manifest, files)
     return Release(
         folder=folder,
         kind=kind,
-        tag=_tag(kind, manifest.get("version"), tag),
+        statement=statement,
+        tag=_tag(statement, manifest.get("version"), tag),
         files=files,
-        records={name: config["records"] for name, config in manifest.get("configs", {}).items()},
+        records={name: config["records"] for name, config in manifest["configs"].items()} if kind == "dataset" else {},
         unpublished=tuple(name for name in hidden_files(folder) if name not in files),
     )
 
 
-def _refuse_changed(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, LocalFile]) -> None:
+def _refuse_changed(folder: Path, statement: str, manifest: Mapping[str, Any], files: Mapping[str, LocalFile]) -> None:
     changed = [name for name, stated in manifest["files"].items() if stated["sha256"] != files[name].sha256]
     if changed:
         raise UsageError(
-            f"{folder / changed[0]} is not what {MANIFEST} states",
+            f"{folder / changed[0]} is not what {statement} states",
             why="it changed while the release was looked at, or the release was never checked",
             fix="push again when nothing writes to it",
         )
 
 
-def _tag(kind: Kind, version: object, given: str | None) -> str:
+def _tag(statement: str, version: object, given: str | None) -> str:
     stated = f"v{version}" if version is not None else None
-    tag = given if kind == "model" and given else stated
-    if given and given != tag:
+    if given and stated and given != stated:
+        what, how = _OTHER_VERSION[statement]
         raise UsageError(
-            f"the release is {stated}, not {given}",
-            why="a release is tagged with the version that its manifest and card state",
-            fix="leave --tag out, or give the release another version with `safety-reasoning bump`",
+            f"the {what} is {stated}, not {given}",
+            why=f"a {what} is tagged with the version that its {statement} and card state",
+            fix=f"leave --tag out, or {how}",
         )
+    tag = given if given and statement == TRAINING else stated
     if tag is None or not TAG.fullmatch(tag):
-        where = MANIFEST if kind == "dataset" else f"--tag or the version in {TRAINING}"
+        where = f"--tag or the version in {TRAINING}" if statement == TRAINING else statement
         raise UsageError("no tag follows from the version", why=f"{where} must give one like 1.2.3 (tag v1.2.3)")
     return tag
 

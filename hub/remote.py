@@ -36,7 +36,7 @@ class Branch:
     release: tuple[str, ...] = ()
     """The files that an earlier push put there, as its manifest or `training.json` tells; () if none did."""
     version: str | None = None
-    """The version that those state."""
+    """The version that those state, or else the highest that its commit is tagged with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ def check_safetensors(path: Path) -> int:
     try:
         tensors = {name: about for name, about in json.loads(text).items() if name != "__metadata__"}
         end = max((int(about["data_offsets"][1]) for about in tensors.values()), default=0)
-    except (ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
         raise _broken(path, "its header is not a JSON object of tensors") from error
     size = path.stat().st_size
     if size != 8 + len(text) + end:

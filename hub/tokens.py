@@ -1,7 +1,7 @@
 """Text that looks like a secret: the shapes of known tokens, and the very tokens of this machine.
 
-Every byte of a text file is looked at, of a Parquet file every value, of a safetensors file the header. What is
-found is named by file and line; it is never quoted.
+Every byte of a text file is looked at, of a Parquet file every value and the metadata, of a safetensors file the
+header, and every file's name. What is found is named by file and line; it is never quoted.
 """
 
 import json
@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from safety_reasoning.hub.remote import printable
 from safety_reasoning.hub.safetensors import header_bytes
 
 _SHAPES: Mapping[str, bytes] = {
-    "a Hugging Face token": rb"hf_[A-Za-z0-9]{30,}",
+    "a Hugging Face token": rb"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}",
     "a Hugging Face organisation token": rb"api_org_[A-Za-z0-9]{30,}",
     "an OpenAI or Anthropic key": rb"sk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}",
     "an NVIDIA key": rb"nvapi-[A-Za-z0-9_-]{40,}",
@@ -34,6 +35,8 @@ _COMPILED = {kind: re.compile(shape) for kind, shape in _SHAPES.items()}
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$")
 _MIN_SECRET = 16
 """Characters; what is shorter in a variable of such a name may be a word that occurs anywhere."""
+_NAME = "the name of a file"
+"""What is said instead of a name that is, or holds, a secret."""
 _LETTER = re.compile(rb"[A-Za-z0-9_]")
 _ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|[bfnrt])$")
 """How JSON writes a character that is not part of a word, with letters."""
@@ -45,12 +48,12 @@ class Finding:
 
     file: str
     line: int
-    """From 1: the line of a text file, the row of a Parquet file; 0 for a header."""
+    """From 1: the line of a text file, the row of a Parquet file; 0 for a header, metadata or a name."""
     kind: str
     own: bool
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{printable(self.file)}:{self.line}" if self.line else printable(self.file)
         return f"{where} {'holds' if self.own else 'looks like'} {self.kind}"
 
 
@@ -59,22 +62,32 @@ def own_secrets(environment: Mapping[str, str] = os.environ) -> Mapping[bytes, s
     from huggingface_hub import get_token
 
     found = {
-        value.encode(): f"the value of {name}"
+        form: f"the value of {name}"
         for name, value in environment.items()
         if _SECRET_NAME.search(name.upper()) and len(value) >= _MIN_SECRET
+        for form in _forms(value)
     }
     token = get_token()
     return found | ({token.encode(): "the Hub token in use"} if token else {})
 
 
+def _forms(secret: str) -> Iterator[bytes]:
+    """The bytes of a secret, and those that JSON writes of it."""
+    yield os.fsencode(secret)
+    yield json.dumps(secret)[1:-1].encode()
+    yield os.fsencode(json.dumps(secret, ensure_ascii=False)[1:-1])
+
+
 def findings(files: Mapping[str, Path], secrets: Mapping[bytes, str]) -> Iterator[Finding]:
     """Everything in the files that looks like a secret, file by file."""
     for name, path in files.items():
-        seen: set[Finding] = set()
+        of_name = [Finding(_NAME, 0, kind, own) for _, kind, own in _hits(os.fsencode(name), secrets)]
+        yield from of_name
+        shown, seen = _NAME if of_name else name, set[Finding]()
         for line, text in _texts(path):
             for offset, kind, own in _hits(text, secrets):
                 at = line + text.count(b"\n", 0, offset) if line else 0
-                finding = Finding(name, at, kind, own)
+                finding = Finding(shown, at, kind, own)
                 if finding not in seen:
                     seen.add(finding)
                     yield finding
@@ -101,6 +114,7 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
 def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
     row = 0
     with pq.ParquetFile(path) as file:
+        yield 0, b"\n".join(part for pair in (file.metadata.metadata or {}).items() for part in pair)
         for batch in file.iter_batches(batch_size=256):
             for record in batch.to_pylist():
                 row += 1

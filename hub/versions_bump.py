@@ -20,6 +20,7 @@ from safety_reasoning.files import sha256_of
 from safety_reasoning.hub.changelog import CHANGELOG, changelog, entries_of
 from safety_reasoning.hub.changelog_notes import Notes, first_notes, notes
 from safety_reasoning.hub.diff import Diff, compare
+from safety_reasoning.hub.faults import detail
 from safety_reasoning.hub.reading import Side, opened, read_manifest
 from safety_reasoning.hub.reading_place import HubPlace, Place, find_place
 from safety_reasoning.hub.versions import Version, versions_of_tags
@@ -144,9 +145,9 @@ def _texts(manifest: dict[str, Any], said: str | None) -> dict[str, str]:
     try:
         texts = {CARD: render_card(manifest)}
         return texts if said is None else texts | {CHANGELOG: said, CROISSANT: _json(croissant(manifest))}
-    except (KeyError, TypeError, UndefinedError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as error:
         raise UsageError(
-            f"the release's {MANIFEST} lacks what its card says", why=str(error), fix="build the release again"
+            f"the release's {MANIFEST} lacks what its card says", why=detail(error), fix="build the release again"
         ) from error
 
 

@@ -48,6 +48,8 @@ def write_marks(path: Path, traces: Sequence[Marked]) -> int:
 
     Raises: UsageError if it cannot be written.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written", why="it is a folder", fix="give the name of a file")
     marks = sorted(
         ((mark, trace) for trace in traces for mark in trace.marks), key=lambda row: (row[0].reviewer, row[0].key)
     )

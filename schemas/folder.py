@@ -85,8 +85,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _check_names(manifest: dict[str, Any]) -> None:
     """Raise if the manifest has another shape than ours, or names a file outside its folder."""
-    names = [name for config in manifest["configs"].values() for name in (config["jsonl"], *config["parquet"])]
-    stated = [(config["records"], config["jsonl"]) for config in manifest["configs"].values()]
+    configs = manifest["configs"].values()
+    names = [name for config in configs for name in (config["jsonl"], config["schema"], *config["parquet"])]
+    stated = [(config["records"], config["jsonl"]) for config in configs]
     stated += [(item["sha256"], name) for name, item in manifest["files"].items()]
     if manifest["columns"] not in ("card", "published"):
         raise ValueError("columns is neither card nor published")
@@ -104,5 +105,5 @@ def _check_files(folder: Path, manifest: dict[str, Any], report: Report) -> None
             report.add(Violation(name, 0, "", f"sha256 {stated['sha256']}, as the manifest says"))
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     for name in sorted(there - manifest["files"].keys() - {MANIFEST}):
-        if not name.startswith("."):
+        if not any(part.startswith(".") for part in PurePosixPath(name).parts):
             report.add(Violation(name, 0, "", "no such file: the manifest does not name it"))

@@ -61,14 +61,14 @@ def validate_file(path: Path, report: Report, *, name: str = "", naming: Naming 
 
     Raises: UsageError if the file is neither, or cannot be read.
     """
-    check = _FileCheck(name or path.name, naming, report)
+    check, before = _FileCheck(name or path.name, naming, report), report.total
     for line, record, fault in _records(path):
         if fault:
             report.add(Violation(check.name, line, "", fault))
         else:
             check.record(line, record)
     report.records[check.name] = check.count
-    if not check.count and not report.total:
+    if not check.count and report.total == before:
         report.add(Violation(check.name, 0, "", "at least one record"))
 
 

@@ -19,6 +19,7 @@ from safety_reasoning.builders.progress import Silent
 from safety_reasoning.builders.recipe import load_recipe
 from safety_reasoning.builders.teachers.server import Script, TeacherServer
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of two threads each wait for one another on two cores
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 

@@ -211,6 +211,12 @@ def test_no_row_of_a_task_is_an_error_even_where_counts_are_free(tmp_path: Path)
     )
 
 
+def test_rows_that_contradict_each_other_are_told_where_no_item_is_left(tmp_path: Path) -> None:
+    rows = [judged_row(prompt="a", human_majority=label) for label in (0, 1)]
+    place = write(tmp_path / "x.csv", rows)
+    assert "2 × contradictory_labels" in refusal("jailbreakbench_response", place, counts="as they are").why
+
+
 @pytest.mark.parametrize("below", ["round0/30k/test.jsonl.gz", "test.jsonl.gz", "test.jsonl"])
 def test_a_folder_holds_the_file_under_its_upstream_name(tmp_path: Path, below: str) -> None:
     write(tmp_path / below, [{"prompt": "p", "response": "r", "is_safe": False, "category": {"a": True}}])

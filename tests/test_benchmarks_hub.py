@@ -12,6 +12,7 @@ from safety_reasoning.eval.benchmarks.declaration import load_declaration
 from tests.benchmark_rows import Row, dyna_row, judged_row, write_task
 from tests.conftest import Run
 from tests.hub_server.client import online
+from tests.hub_server.faults import Fault
 from tests.hub_server.server import HubServer
 
 pytest_plugins = ["tests.hub_server.fixture"]
@@ -88,6 +89,15 @@ def test_a_file_that_is_gone_is_named(hub: HubServer, ask: Ask, tmp_path: Path) 
     hub.add_repo("dynamofl/DynaGuardrail")
     status, _, err = ask(DYNA)
     assert status == 2 and "data/train-00000-of-00001.parquet of dynamofl/DynaGuardrail at main could not" in err
+
+
+def test_a_file_that_never_comes_whole_is_named(hub: HubServer, ask: Ask, tmp_path: Path) -> None:
+    publish(hub, tmp_path / "up", JUDGED, [judged_row()])
+    hub.plan(Fault("cut_answer", match=r"GET .*judge-comparison\.csv", times=100))
+    status, _, err = ask(JUDGED)
+    assert status == 2
+    assert "data/judge-comparison.csv of JailbreakBench/JBB-Behaviors at" in err
+    assert "could not be fetched" in err
 
 
 def test_without_a_connection_the_fix_is_said(ask: Ask) -> None:

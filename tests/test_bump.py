@@ -302,12 +302,39 @@ def test_what_is_no_whole_release_is_refused_and_left_alone(
     assert tree(releases[0]) == before
 
 
-def test_a_manifest_that_lacks_what_the_card_says_is_an_error(releases: list[Path]) -> None:
-    older = manifest(releases[0])
-    del older["regenerate"], older["left_out"]
-    (releases[0] / "manifest.json").write_text(json.dumps(older), encoding="utf-8")
+def without_fields(stated: dict[str, Any]) -> None:
+    del stated["regenerate"], stated["left_out"]
+
+
+def without_counts(stated: dict[str, Any]) -> None:
+    del stated["configs"]["content_safety"]["records"]
+
+
+def without_configs(stated: dict[str, Any]) -> None:
+    stated["configs"] = {}
+
+
+def with_teachers_of_another_name(stated: dict[str, Any]) -> None:
+    stated["configs"]["content_safety"]["teachers"] = ["../x"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (without_fields, "lacks what its card says"),
+        (with_teachers_of_another_name, "lacks what its card says"),
+        (without_counts, "is no release"),
+        (without_configs, "is no release"),
+    ],
+)
+def test_a_manifest_that_lacks_what_the_card_says_is_an_error(
+    releases: list[Path], spoil: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    stated = manifest(releases[0])
+    spoil(stated)
+    (releases[0] / "manifest.json").write_text(json.dumps(stated), encoding="utf-8")
     before = tree(releases[0])
-    with pytest.raises(UsageError, match=r"lacks what its card says"):
+    with pytest.raises(UsageError, match=said):
         bump(releases[0], "none")
     assert tree(releases[0]) == before
 

@@ -185,6 +185,7 @@ def test_texts_are_read_line_by_line_and_one_that_cannot_be_has_its_fault(
         ([], "give one text, or a file"),
         (["x", "--file", "in.txt"], "give one text, or a file"),
         (["--file", "in.txt"], "--file and --out belong together"),
+        (["--guard", "keyword", "--file", "bad.csv", "--out", "./bad.csv"], "--file and --out are one file"),
         (["--guard", "nobody", "x"], "no guard is named 'nobody'"),
         (["--guard", "instruct", "x"], "nothing says where it answers"),
         (["--guard", "keyword", "--setting", "mode", "x"], "is not NAME=VALUE"),
@@ -197,7 +198,18 @@ def test_texts_are_read_line_by_line_and_one_that_cannot_be_has_its_fault(
         (["--recipe", "absent.toml", "x"], "absent.toml cannot be read"),
     ],
     ids=[
-        *("nothing", "both", "no_out", "guard", "engine", "setting", "unknown_setting", "policy", "subject"),
+        *(
+            "nothing",
+            "both",
+            "no_out",
+            "same_out",
+            "guard",
+            "engine",
+            "setting",
+            "unknown_setting",
+            "policy",
+            "subject",
+        ),
         *("unknown_engine", "file", "column", "recipe"),
     ],
 )

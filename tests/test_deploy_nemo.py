@@ -159,10 +159,11 @@ def test_a_limit_covers_the_quantile_of_trace_and_answer_and_the_margin(tmp_path
     [
         ({"lengths": [], "status": "ok"}, "says how long it is"),
         ({"lengths": [(5, 5)], "status": "rejected"}, "says how long it is"),
+        ({"lengths": [(0, 0)] * 9}, "says how long it is"),
         ({"lengths": [(0, 15)] * 9}, "has a trace"),
         ({"lengths": [(50, 15)] * 100, "cut": 2}, "cut 2.0% of their replies"),
     ],
-    ids=["no rows", "no replies", "another mode", "cut off"],
+    ids=["no rows", "no replies", "no model", "another mode", "cut off"],
 )
 def test_a_run_that_cannot_say_the_length_is_refused(run: dict[str, Any], why: str, tmp_path: Path) -> None:
     folder = write_lengths(tmp_path / "run", **run)
@@ -301,6 +302,12 @@ def test_an_engine_that_sends_another_key_and_a_key_in_the_file_are_faults(tmp_p
         ({"config.yml": "rails: {input: {flows: [self check input]}}"}, "configures no rail"),
         ({"config.yml": "a: [b"}, "cannot be read"),
         ({"config.yml": "- 1"}, "holds no settings"),
+        ({"config.yml": "models: 5"}, "models: "),
+        ({"config.yml": "models: [x]"}, "models.0: "),
+        ({"config.yml": "models: [{type: a, parameters: x}]"}, "models.0.parameters: "),
+        ({"config.yml": "models: [{type: a, parameters: {structured_outputs: x}}]"}, "structured_outputs: "),
+        ({"config.yml": "rails: {input: {flows: 5}}"}, "rails.input.flows: "),
+        ({"prompts.yml": "prompts: [{task: a, max_tokens: many}]"}, "prompts.0.max_tokens: "),
     ],
 )
 def test_what_is_no_configuration_is_refused(files: dict[str, str], why: str, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_fault_that_passes_is_waited_for(hub: HubServer, tmp_path: Path, run: 
     ("named", "token", "said"),
     [
         ("o/other", STRANGER, "there is no o/other"),
-        ("o/n@v9", STRANGER, "no such branch, tag or commit"),
+        ("o/n@v9", STRANGER, "no such branch, tag or commit\nfix: look at its branches and tags"),
         ("o/private", STRANGER, "there is no o/private"),
         ("hf://models/o/n", READ_TOKEN, "something else on the Hub"),
         ("hf://datasets/o/n/data", READ_TOKEN, "something else on the Hub"),
@@ -197,5 +197,6 @@ def test_what_the_hub_does_not_give_is_an_error_without_the_token(
     done = run("diff", named, write_tables(tmp_path / "tables", ROWS), env=environment)
     assert done.returncode == 2
     assert said in done.stderr
+    assert "--create" not in done.stderr
     assert "Traceback" not in done.stderr
     assert token not in done.stdout + done.stderr

@@ -52,6 +52,16 @@ def test_every_item_has_a_row_with_all_that_was_said(tmp_path: Path, live: LiveT
     assert run.rows.equals(run.rows.sort("task", "item", "generation"))
 
 
+def test_tokens_that_a_server_does_not_count_are_not_known(tmp_path: Path) -> None:
+    def uncounted(body: dict[str, Any], completion: dict[str, Any]) -> None:
+        del completion["usage"]
+
+    with changed(uncounted) as live:
+        rows = done(write_recipe(tmp_path, live.url, guard=REASONS))[0].rows
+    assert set(rows["parse"]) == {OK}
+    assert all(rows[f"{kind}_tokens"].null_count() == rows.height for kind in ("prompt", "trace", "answer"))
+
+
 def test_the_same_store_gives_the_same_bytes_and_asks_nobody(tmp_path: Path, live: LiveTeacher) -> None:
     path = write_recipe(tmp_path, live.url)
     done(path)

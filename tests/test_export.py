@@ -17,6 +17,7 @@ from safety_reasoning.train.export_llamafactory import export_llamafactory
 from safety_reasoning.train.export_verl import export_verl
 from tests.conftest import Run, tree
 from tests.mixtures import mixed, rows_of, safety, topic, write_mixture_recipe, write_release
+from tests.tiny_model import mixture_row, write_mixture
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 BOTH = ({"release": "release", "task": "content_safety"}, {"release": "release", "task": "topic_control"})
@@ -166,6 +167,20 @@ def test_a_mixture_of_which_nothing_fits_cannot_be_exported(tmp_path: Path, proj
     with pytest.raises(UsageError, match="no row of"):
         export_one(tmp_path / "mixture", tmp_path / "out", project)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mixture_of_one_row_is_too_small_for_verl(tmp_path: Path) -> None:
+    write_release(tmp_path / "release", [safety(0)])
+    mixed(write_mixture_recipe(tmp_path / "r.toml"))
+    with pytest.raises(UsageError, match="too few rows for verl: 0 to train on, 1 to validate on"):
+        export_verl(tmp_path / "mixture", tmp_path / "out", model=LLAMA)
+    assert not (tmp_path / "out").exists()
+
+
+@PROJECTS
+def test_a_mixture_that_was_made_by_hand_needs_no_seed(tmp_path: Path, project: str) -> None:
+    write_mixture(tmp_path / "mixture", [mixture_row(number) for number in range(4)])
+    assert export_one(tmp_path / "mixture", tmp_path / "out", project).rows == 4
 
 
 def test_a_model_without_a_known_template_needs_one_by_name(mixture: Path, tmp_path: Path) -> None:

@@ -303,8 +303,10 @@ def test_figure_4_is_the_time_of_a_sample_and_what_reasoning_adds(made: Made) ->
     assert {row["run"]: row["overhead"] for row in rows(made[1], "added")}["full"] == 1.5
 
 
-def test_without_a_run_that_does_not_reason_there_is_no_overhead(tmp_path: Path) -> None:
-    report = reported({"run": write_run(tmp_path / "run", [row(0), row(1)])})
+@pytest.mark.parametrize("trace_tokens", [20, None], ids=["counted", "not_counted"])
+def test_without_a_run_that_does_not_reason_there_is_no_overhead(tmp_path: Path, trace_tokens: int | None) -> None:
+    said = [row(number, trace_tokens=trace_tokens) for number in range(2)]
+    report = reported({"run": write_run(tmp_path / "run", said)})
     assert [(row["y"], row["note"]) for row in rows(report, "figure_4")] == [(0.0625, "")]
     assert rows(report, "added") == []
     assert report.table("added").as_json()["note"] == "no run is without traces"

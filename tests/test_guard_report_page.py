@@ -176,12 +176,13 @@ def test_the_verb_says_what_it_wrote(tmp_path: Path, run: Run) -> None:
     ("given", "what"),
     [
         pytest.param({}, "nowhere to write", id="no place"),
-        pytest.param({"as_json": True, "rows": ["mine"]}, "--as mine cannot be read", id="no pair"),
+        pytest.param({"as_json": True, "rows": ["mine"]}, "--as mine is not RUN=ROW", id="no pair"),
         pytest.param({"as_json": True, "rows": ["a=b", "a=c"]}, "given twice for a", id="twice"),
         pytest.param({"as_json": True, "items": ["toxicchat=x"]}, "no run has that task", id="no task"),
         pytest.param({"as_json": True, "force": ["colour"]}, "--force colour", id="no ground"),
         pytest.param({"runs": [Path("none")], "as_json": True}, "none is no run", id="no run"),
         pytest.param({"out": Path("mine")}, "mine is a folder", id="a folder"),
+        pytest.param({"out": Path("r.md"), "markdown": Path("mine/../r.md")}, "are one file, r.md", id="one file"),
     ],
 )
 def test_what_cannot_be_reported_is_an_error_that_says_why(

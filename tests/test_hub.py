@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import LiveTeacher, Run, aegis_row, openai_teacher, write_aegis, write_recipe
 from tests.hub_server.client import online
+from tests.hub_server.faults import Fault
 from tests.hub_server.server import READ_TOKEN, HubServer
 from tests.test_validate import content_record, write
 
@@ -80,6 +81,16 @@ def test_what_the_hub_does_not_give_is_an_error_without_a_traceback_or_the_token
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert STRANGER not in done.stdout + done.stderr
+
+
+def test_a_source_that_never_comes_whole_is_an_error(tmp_path: Path, run: Run, hub: HubServer) -> None:
+    seeded(hub, write_aegis(tmp_path / "rows", [aegis_row()]))
+    hub.plan(Fault("cut_answer", match=r"GET .*/resolve/", times=100))
+    path = recipe(tmp_path, "http://127.0.0.1:9/v1", path="hf://datasets/o/n", revision="v1")
+    done = run("build", path, env=online(hub, tmp_path / "hf"))
+    assert done.returncode == 2
+    assert "dataset o/n at revision v1 could not be fetched" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_gated_source_is_read_with_the_right_token(

@@ -181,6 +181,12 @@ def test_a_place_that_is_no_release_or_the_source_itself_is_refused(tmp_path: Pa
         assert tree(out) == before
 
 
+def test_a_repository_that_cannot_be_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'two words' is not the name of a repository"):
+        imported(tmp_path, repo="two words")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("card", "told"),
     [

@@ -191,6 +191,16 @@ def test_a_gated_repository_is_gated_before_it_holds_anything(pusher: Pusher, ol
     assert lines[:gating] == ["POST /api/repos/create"]
 
 
+def test_a_gate_alone_is_told_and_set(run: Run, hub: HubServer, tmp_path: Path, old_release: Path) -> None:
+    repo = hub.add_repo("o/n", private=True, folder=old_release)
+    repo.tags["v0.1.0"] = repo.branches["main"]
+    for already in (False, True):
+        done = run("push", old_release, "o/n", "--gated", "auto", "--yes", env=online(hub, tmp_path / "hf"))
+        assert done.returncode == 0, done.stderr
+        assert ("all of it is there already" in done.stdout) is already
+        assert repo.gated == "auto"
+
+
 def test_a_new_branch_begins_at_main_and_main_stays(pusher: Pusher, old_release: Path, new_release: Path) -> None:
     main = seeded(pusher, "o/branched", old_release)
     done = pusher.push(new_release, "o/branched", branch="next")
@@ -201,6 +211,31 @@ def test_a_new_branch_begins_at_main_and_main_stays(pusher: Pusher, old_release:
     assert repo.commits[repo.branches["next"]].parent == main
     done = pusher.push(new_release, "o/branched", branch="v0.1.0")
     assert "v0.1.0 is a tag" in done.err
+
+
+@pytest.mark.parametrize(
+    ("repo", "branch", "said"),
+    [
+        ("n", "main", "'n' is not the name of a repository"),
+        ("hf://datasets/o/n", "main", "'hf://datasets/o/n' is not the name of a repository"),
+        ("o/n", "v1.0.0", "v1.0.0 is a tag"),
+        ("o/n", "", "'' is not the name of a branch"),
+        ("o/n", "two words", "'two words' is not the name of a branch"),
+        ("o/n", "a..b", "'a..b' is not the name of a branch"),
+        ("o/n", "a/", "'a/' is not the name of a branch"),
+        ("o/n", "refs/pr/1", "'refs/pr/1' is not the name of a branch"),
+        ("o/n", "0" * 40, f"'{'0' * 40}' is not the name of a branch"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_before_the_hub_is_asked(
+    pusher: Pusher, old_release: Path, repo: str, branch: str, said: str
+) -> None:
+    pusher.hub.plan()
+    done = pusher.push(old_release, repo, branch=branch, create=True)
+    assert done.returncode == 2
+    assert said in done.err
+    assert "fix: give " in done.err
+    assert pusher.hub.since() == []
 
 
 def test_a_pull_request_leaves_the_branch_alone_and_the_tag_follows_its_merge(
@@ -238,7 +273,7 @@ def test_somebody_elses_commit_in_between_stops_the_push_and_says_what_it_was(
     assert "somebody else changed main of o/contested meanwhile; nothing of this push is on it" in done.err
     assert "README.md was changed" in done.err
     assert "notes.txt was added" in done.err
-    assert f"safety-reasoning diff o/contested@{theirs}" in done.err
+    assert f"safety-reasoning diff o/contested@{theirs} {new_release}/`, then push again" in done.err
     assert repo.commits[theirs].title == "by hand"
     assert "v0.2.0" not in repo.tags
     pusher.hub.plan()

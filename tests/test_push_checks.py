@@ -23,6 +23,7 @@ from safety_reasoning.hub.release import read_release
 from safety_reasoning.hub.tokens import findings, own_secrets
 from tests.conftest import Run, tree
 from tests.hub_server.client import online
+from tests.hub_server.faults import Fault
 from tests.hub_server.pusher import Pusher
 from tests.hub_server.server import WRITE_TOKEN, HubServer
 
@@ -163,14 +164,18 @@ def test_a_file_outside_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_hidden_files_stay_and_are_told(run: Run, hub: HubServer, tmp_path: Path, copy: Path) -> None:
     (copy / ".env").write_text(f"HF_TOKEN={HUB_TOKEN}", encoding="utf-8")
+    (copy / "data" / ".DS_Store").write_bytes(b"\0")
+    (copy / ".two\nlines").touch()
     done = run("push", copy, "o/n", "--create", "--yes", env=online(hub, tmp_path / "hf"))
     assert done.returncode == 0, done.stderr
-    assert "leave  .env" in done.stdout
-    assert ".env" not in hub.files()
+    for shown in (".env", "data/.DS_Store", r".two\u000alines"):
+        assert f"  leave  {shown} (its name begins with a dot)\n" in done.stdout
+    assert hub.files().keys() == {*tree(copy), ".gitattributes"} - {".env", "data/.DS_Store", ".two\nlines"}
 
 
 TOKENS = {
     "Hugging Face": HUB_TOKEN,
+    "Hugging Face OAuth": "hf_oauth_" + "aB3dE5" * 6,
     "organisation": "api_org_" + "aB3dE5" * 6,
     "OpenAI": "sk-" + "proj-" + "A1b2C3d4" * 4,
     "NVIDIA": "nvapi-" + "A1b2C3d4" * 8,
@@ -216,6 +221,38 @@ def test_a_token_in_any_value_of_a_parquet_file_is_found_by_row(tmp_path: Path) 
     assert [str(f) for f in findings({"rows.parquet": tmp_path / "rows.parquet"}, {})] == [
         "rows.parquet:2 looks like a Hugging Face token"
     ]
+
+
+def test_a_token_in_the_metadata_of_a_parquet_file_is_found(tmp_path: Path) -> None:
+    pl.DataFrame({"a": ["x"]}).write_parquet(tmp_path / "rows.parquet", metadata={"made with": HUB_TOKEN})
+    assert [str(f) for f in findings({"rows.parquet": tmp_path / "rows.parquet"}, {})] == [
+        "rows.parquet looks like a Hugging Face token"
+    ]
+
+
+def test_a_token_in_the_name_of_a_file_is_found_and_not_shown(tmp_path: Path) -> None:
+    name = f"{HUB_TOKEN}.txt"
+    (tmp_path / name).write_text(HUB_TOKEN, encoding="utf-8")
+    found = [str(finding) for finding in findings({name: tmp_path / name}, {})]
+    assert found == [
+        "the name of a file looks like a Hugging Face token",
+        "the name of a file:1 looks like a Hugging Face token",
+    ]
+
+
+def test_a_finding_stays_on_its_line_whatever_its_file_is_called(tmp_path: Path) -> None:
+    (tmp_path / "a\n\x1b[31m").write_text(HUB_TOKEN, encoding="utf-8")
+    found = findings({"a\n\x1b[31m": tmp_path / "a\n\x1b[31m"}, {})
+    assert [str(finding) for finding in found] == [r"a\u000a\u001b[31m:1 looks like a Hugging Face token"]
+
+
+@pytest.mark.parametrize("secret", ['a "quoted" \\ passphrase', "пароль из двух слов", os.fsdecode(b"\xff" * 16)])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_secret_of_this_machine_is_found_as_json_writes_it(tmp_path: Path, secret: str, ascii_only: bool) -> None:
+    text = json.dumps({"note": f"it is {secret}"}, ensure_ascii=ascii_only)
+    (tmp_path / "file.json").write_bytes(os.fsencode(text))
+    found = findings({"file.json": tmp_path / "file.json"}, own_secrets({"MY_PASSWORD": secret}))
+    assert [str(finding) for finding in found] == ["file.json:1 holds the value of MY_PASSWORD"]
 
 
 def test_a_token_like_text_stops_the_push_unless_it_is_allowed(pusher: Pusher, copy: Path) -> None:
@@ -272,6 +309,7 @@ datasets:
 ---
 # A guard
 """
+TRAINED = '{"version": "1.0.0", "release": {"repo": "o/n", "revision": "v0.1.0"}}'
 
 
 @pytest.fixture
@@ -286,8 +324,7 @@ def guard(tmp_path: Path) -> Path:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     (folder / "metrics.json").write_text('{"aegis2_prompt_f1": 0.8}', encoding="utf-8")
-    training = {"version": "1.0.0", "release": {"repo": "o/n", "revision": "v0.1.0"}}
-    (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    write_training(folder, TRAINED)
     return folder
 
 
@@ -311,13 +348,33 @@ def test_a_guard_that_changed_needs_its_next_tag(pusher: Pusher, guard: Path) ->
     (guard / "model-2.safetensors").write_bytes(safetensors(b=6))
     done = pusher.push(guard, "o/guard-2")
     assert "has a v1.0.0 already, with another content" in done.err
-    assert "give the guard its next version, with --tag or in training.json" in done.err
-    pusher.hub.plan()
+    assert "give the guard its next version: in training.json and the card, or with --tag if" in done.err
     done = pusher.push(guard, "o/guard-2", tag="v1.0.1")
+    assert "the guard is v1.0.0, not v1.0.1" in done.err
+    write_training(guard, TRAINED.replace("1.0.0", "1.0.1"))
+    pusher.hub.plan()
+    done = pusher.push(guard, "o/guard-2")
     assert done.returncode == 0, done.err
     repo = pusher.hub.repo("o/guard-2", "model")
     assert sorted(repo.tags) == ["v1.0.0", "v1.0.1"]
     assert [r.bytes_in for r in pusher.hub.since() if r.origin == "storage"] == [len(safetensors(b=6))]
+
+
+def test_somebody_elses_commit_beside_a_guard_is_told_with_its_address(pusher: Pusher, guard: Path) -> None:
+    repo = pusher.hub.add_repo("o/contested-guard", "model")
+    parent = repo.branches["main"]
+
+    def interfere() -> None:
+        files = {**repo.commits[parent].tree, "notes.txt": pusher.hub.blobs.add(b"mind the gap", "notes.txt")}
+        repo.commit("main", files, "by hand", parent=parent)
+
+    pusher.hub.plan(Fault("call_after", match="/preupload/", run=interfere))
+    done = pusher.push(guard, "o/contested-guard")
+    assert done.returncode == 2
+    assert "notes.txt was added" in done.err
+    assert (
+        f"look at it on the Hub ({pusher.hub.url}/o/contested-guard/commit/{repo.branches['main']}), then" in done.err
+    )
 
 
 def test_a_guard_may_be_trained_on_several_releases(guard: Path) -> None:
@@ -342,6 +399,12 @@ def write_training(guard: Path, text: str) -> None:
     (guard / "training.json").write_text(text, encoding="utf-8")
 
 
+def write_shards(guard: Path, name: object) -> None:
+    (guard.parent / "outside").touch()
+    text = json.dumps({"weight_map": {"a": name}})
+    (guard / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
 UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickle": (lambda g: (g / "training_args.bin").write_bytes(b"\x80\x04."), "training_args.bin is a pickle"),
     "pickle of another name": (lambda g: (g / "state.dat").write_bytes(b"\x80\x04\x95."), "state.dat is a pickle"),
@@ -356,6 +419,14 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
         "not a JSON object of tensors",
     ),
     "a missing shard": (lambda g: (g / "model-2.safetensors").unlink(), "names a file that is not there"),
+    "an offset beyond all numbers": (
+        lambda g: (g / "model-1.safetensors").write_bytes(
+            struct.pack("<Q", 35) + b'{"a": {"data_offsets": [0, 1e999]}}'
+        ),
+        "not a JSON object of tensors",
+    ),
+    "a shard outside the folder": (lambda g: write_shards(g, "../outside"), "names a file that is not there"),
+    "a shard that is no name": (lambda g: write_shards(g, ["model-1.safetensors"]), "names a file that is not there"),
     "no card": (lambda g: (g / "README.md").unlink(), "the metadata of"),
     "no base model": (
         lambda g: write_card(g, "base_model", "x"),
@@ -369,7 +440,9 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda g: (g / "training.json").write_text('{"release": {"repo": "o/n"}}'),
         "release.revision is missing",
     ),
+    "an empty revision": (lambda g: write_training(g, TRAINED.replace("v0.1.0", " ")), "release.revision is missing"),
     "no metrics": (lambda g: (g / "metrics.json").unlink(), "states no metrics"),
+    "metrics that state nothing": (lambda g: (g / "metrics.json").write_text("{}"), "states no metrics"),
     "a config that is none": (lambda g: (g / "config.json").write_text("[]"), "is not a JSON object"),
 }
 
@@ -383,6 +456,11 @@ def test_a_guard_that_lacks_something_or_could_run_code_is_refused(guard: Path, 
     assert said in str(refused.value)
 
 
+def test_a_file_that_only_ends_like_an_archive_is_one_of_any_content(guard: Path) -> None:
+    (guard / "notes.dat").write_bytes(b"PK\x05\x06" + b"\xff" * 16 + b"\0\0")
+    check_model(guard)
+
+
 def test_a_guard_without_a_version_needs_a_tag(guard: Path) -> None:
     (guard / "training.json").write_text('{"release": {"repo": "o/n", "revision": "v0.1.0"}}', encoding="utf-8")
     check_model(guard)
@@ -391,6 +469,20 @@ def test_a_guard_without_a_version_needs_a_tag(guard: Path) -> None:
         read_release(guard, None)
     with pytest.raises(UsageError, match="no tag follows"):
         read_release(guard, "latest")
+
+
+def test_a_guard_whose_version_is_its_tag_alone_does_not_go_back_either(pusher: Pusher, guard: Path) -> None:
+    write_training(guard, TRAINED.replace('"version": "1.0.0", ', ""))
+    assert pusher.push(guard, "o/guard-3", create=True, tag="v1.5.0").returncode == 0
+    (guard / "model-2.safetensors").write_bytes(safetensors(b=6))
+    done = pusher.push(guard, "o/guard-3", tag="v1.2.0")
+    assert done.returncode == 2
+    assert "main of o/guard-3 is at v1.5.0 already, this is v1.2.0" in done.err
+
+
+def test_what_training_json_states_beside_version_and_release_may_be_anything(guard: Path) -> None:
+    write_training(guard, TRAINED.replace("{", '{"configs": [1], "files": 5, ', 1))
+    assert read_release(guard, None).records == {}
 
 
 def test_a_release_is_tagged_with_the_version_that_it_states(old_release: Path) -> None:

@@ -75,10 +75,12 @@ FINE = {
     "weighed before it concludes": trace(
         "If the user meant to hurt somebody, the prompt would be harmful. Nothing says so, so the prompt is unharmful."
     ),
+    "takes back what it concluded": trace("So the prompt is harmful. No: the prompt is unharmful. " + GOOD),
     "foreign words are quoted": trace("The word Schadenfreude is German for joy at the harm of others. " + GOOD),
 }
 REFUSED = {
     "label, by name": (Drop.LABEL_LEAK, trace(GOOD + " The ground truth says the same.")),
+    "label, by the standard": (Drop.LABEL_LEAK, trace("Since the gold standard says unharmful, we justify. " + GOOD)),
     "label, given": (Drop.LABEL_LEAK, trace("The provided label is unharmful. " + GOOD)),
     "label, decided": (Drop.LABEL_LEAK, trace(GOOD + " That fits, since it was already marked as unharmful.")),
     "label, annotators": (Drop.LABEL_LEAK, trace(GOOD + " The annotators saw it in the same way.")),
@@ -233,7 +235,7 @@ def test_what_a_sentence_concludes_is_found_for_each_party(
     found: dict[str, bool] = {}
     for claim in harm_claims(Reading(text)):
         parties = ("prompt", "response") if claim.of == "both" else (claim.of,)
-        found.update({party: claim.wrong for party in parties})
+        found = {party: claim.wrong for party in parties} | found
     assert (found.get("prompt"), found.get("response")) == (prompt, response)
 
 
@@ -253,7 +255,7 @@ TOPICS = {
 @pytest.mark.parametrize(("text", "outside"), TOPICS.values(), ids=TOPICS)
 def test_what_a_sentence_concludes_of_the_topic_is_found(text: str, outside: bool | None) -> None:
     claims = list(topic_claims(Reading(text)))
-    assert (claims[-1].wrong if claims else None) == outside
+    assert (claims[0].wrong if claims else None) == outside
 
 
 def test_a_limit_moves_the_line() -> None:
@@ -286,6 +288,11 @@ def test_the_words_of_a_text_do_not_depend_on_what_was_asked_first(text: str) ->
     one, other = Reading(text), Reading(text)
     assert one.sentences is not None
     assert one.words == other.words
+
+
+def test_a_loop_of_one_sentence_is_taken_apart_once() -> None:
+    looped = Reading('It is fine. He said "It is fine. It is fine." It is fine. ' * 3).sentences
+    assert len({id(sentence) for sentence in looped}) == len(set(map(str, looped))) < len(looped)
 
 
 CUED = ["label_leak", "overthinking", "template_echo", "teacher_refusal", "verdict"]

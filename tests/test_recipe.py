@@ -48,6 +48,7 @@ def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
         ({"teachers": [openai_teacher("all", URL)]}, "'all' is a keep rule"),
         ({"teachers": [openai_teacher("a", URL), openai_teacher("a", URL)]}, "two teachers are named 'a'"),
         ({"teachers": [openai_teacher("a", URL, base_urls=[])]}, "needs `base_urls` and `model`"),
+        ({"teachers": [openai_teacher("a", "127.0.0.1:8000/v1")]}, "teachers.0.base_urls.0"),
         ({"teachers": [openai_teacher("a", URL, api_key="x")]}, "teachers.0.api_key: unknown key"),
         ({"teachers": [openai_teacher("a", URL, model="")]}, "needs `base_urls` and `model`"),
         ({"teachers": [openai_teacher("a", URL, full={"temp": 1})]}, "teachers.0.full.temp: unknown key"),

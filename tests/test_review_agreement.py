@@ -223,6 +223,8 @@ def test_the_verbs_show_and_export_what_was_marked(recipe: Path, run: Run) -> No
     assert opinion_of is not None
     assert noted["judge_modes"] == (None if opinion_of.found is None else sorted(opinion_of.found))
     assert noted["judge_fault"] == (opinion_of.fault or None)
+    done = run("review-export", recipe, out.parent)
+    assert (done.returncode, "it is a folder" in done.stderr) == (2, True)
     first = out.read_bytes()
     with view_store(Path(loaded.release.store)) as store:
         write_marks(out, marked(loaded, load_sources(loaded.sources).samples, store))

@@ -202,6 +202,21 @@ def test_what_cannot_be_served_is_told(tmp_path: Path, run: Run) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "fix"), [("reason", "kept, empty"), ("teacher", "use a"), ("step", "full, efficient-1")]
+)
+def test_a_name_that_no_trace_can_have_is_refused_beside_those_that_are_there(
+    tmp_path: Path, run: Run, option: str, fix: str
+) -> None:
+    recipe = review_recipe(tmp_path, 2)
+    fill(recipe, teacher_says)
+    known = {"reason": "kept", "teacher": "a", "step": "full"}[option]
+    done = run("review", recipe, f"--{option}", known, f"--{option}", "lable_leak")
+    assert done.returncode == 2
+    assert f"{option} 'lable_leak'" in done.stderr
+    assert fix in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to what is read-only")
 def test_a_store_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, run: Run) -> None:
     recipe = review_recipe(tmp_path, 2)

@@ -14,6 +14,7 @@ from safety_reasoning.eval.scores.cost import NO_LATENCY, added, cost_of
 from safety_reasoning.eval.scores.escalation import ALL, Band, escalate, in_first_half
 from safety_reasoning.eval.scores.item_texts import texts_from_file
 from safety_reasoning.eval.scores.policy import Policy
+from safety_reasoning.eval.scores.text_cost import contamination_lines
 from safety_reasoning.train.mixture_read import read_mixture
 from tests.guard_runs import answers, frame, row, unparsed
 from tests.mixtures import mixed, safety, topic, write_mixture_recipe, write_release
@@ -29,6 +30,13 @@ def test_latency_and_tokens_are_those_of_the_rows() -> None:
     trace = found.tokens["trace"]
     assert (trace.mean, trace.p50, trace.per_verdict) == pytest.approx((1000 / 11, 60, 100))
     assert found.tokens["answer"].per_verdict == pytest.approx(5.5)
+
+
+def test_tokens_that_are_not_reported_are_no_tokens_of_a_verdict() -> None:
+    uncounted = {"prompt_tokens": None, "trace_tokens": None, "answer_tokens": None}
+    rows = frame([row(1, trace_tokens=30), row(2, **uncounted)])
+    assert cost_of(rows, {}, draws=0).tokens["trace"].per_verdict == 30
+    assert cost_of(frame([row(2, **uncounted)]), {}, draws=0).tokens == {}
 
 
 def test_an_engine_that_answers_in_batches_has_no_latency() -> None:
@@ -155,6 +163,14 @@ def test_one_band_is_chosen_for_all_tasks_too() -> None:
     assert (never.f1.value, chosen.f1.value) == (0.5, 1.0)
     assert (found[ALL].reported_on, chosen.rows) == (12, 12)
     assert (chosen.escalated, chosen.tokens, chosen.latency_s) == pytest.approx((4 / 12, 40 / 3, 4 / 3))
+
+
+def test_what_escalation_spends_is_not_said_where_a_run_counts_no_tokens() -> None:
+    uncounted = {"prompt_tokens": None, "trace_tokens": None, "answer_tokens": None}
+    keys = [*halves(3)[0], *halves(3)[1]]
+    for fast, slow in ((uncounted, {}), ({}, uncounted)):
+        (found,) = escalate(frame(guard(keys, True, **fast)), frame(guard(keys, True, **slow)), draws=0).values()
+        assert {one.tokens for one in found.outcomes} == {None}
 
 
 def test_without_probabilities_only_what_cannot_be_read_is_escalated() -> None:
@@ -284,6 +300,15 @@ def test_a_task_that_is_in_the_mixture_whole_has_no_clean_score() -> None:
     assert found.as_json()["f1_without"] is None
 
 
+def test_a_task_of_which_no_text_is_known_has_no_clean_score_that_pretends() -> None:
+    trained = trained_on(records(safety_prompt(TAUGHT)), n=8, min_share=0.5)
+    found = contamination(frame([row("a")]), {}, trained, draws=0)
+    assert (found[0].clean, found[0].without_text) == (None, 1)
+    said = "\n".join(contamination_lines(found, trained))
+    assert "the text of 1 items is not known: nothing can be said of the task" in said
+    assert "no item is left" not in said
+
+
 def test_a_mixture_of_other_prompts_is_compared_whole() -> None:
     trained = trained_on(records(f"Classify this. {TAUGHT} Answer harmful or not."), n=8, min_share=0.5)
     (found,) = contamination(frame([row("a")]), {("aegis2_prompt", "a"): TAUGHT}, trained, draws=0)
@@ -316,7 +341,7 @@ def test_the_thresholds_are_those_that_the_mixture_was_held_against() -> None:
     [
         ("items.csv", {}, "neither"),
         ("items.jsonl", {"task": ["t"], "item": ["i"]}, "'prompt'"),
-        ("items.parquet", {"task": ["t"], "item": ["i"], "prompt": [1]}, "'prompt'"),
+        ("items.parquet", {"task": ["t"], "item": ["i"], "prompt": [1]}, r"'prompt' .*\n.*prompt \(Int64\)"),
     ],
 )
 def test_a_file_without_the_items_texts_is_refused(tmp_path: Path, name: str, columns: Any, said: str) -> None:
@@ -330,10 +355,20 @@ def test_a_file_without_the_items_texts_is_refused(tmp_path: Path, name: str, co
         texts_from_file(path)
 
 
-def test_a_file_of_items_that_is_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "items.parquet").write_bytes(b"no parquet")
-    with pytest.raises(UsageError, match="cannot be read"):
-        texts_from_file(tmp_path / "items.parquet")
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("items.parquet", b"no parquet", "it is empty, or no Parquet"),
+        ("items.jsonl", b"", "it is empty, or no JSON Lines"),
+        ("items.jsonl", None, "No such file"),
+    ],
+    ids=["parquet", "empty", "absent"],
+)
+def test_a_file_of_items_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=f"cannot be read\nwhy: {why}"):
+        texts_from_file(tmp_path / name)
 
 
 def test_made_up_runs_have_what_costs_need() -> None:

@@ -177,6 +177,15 @@ def test_the_contaminated_items_are_named_in_the_document(place: Path) -> None:
         (["compare", "{runs}/fast", "{runs}/other", "--force", "sampling"], "have no row in common"),
         (["contamination", "{runs}/slow", "{runs}/slow"], "is no mixture"),
         (["contamination", "{runs}/slow", "{runs}/../mixture", "--place", "x"], "is not TASK=PATH"),
+        (
+            ["contamination", "{runs}/slow", "{runs}/../mixture", "--place", "t=a", "--place", "t=b"],
+            "given twice for t",
+        ),
+        (["contamination", "{runs}/slow", "{runs}/../mixture", "--place", "toxic=a.csv"], "has no task 'toxic'"),
+        (
+            ["contamination", "{runs}/slow", "{runs}/../mixture", "--items", "a.jsonl", "--place", "t=a"],
+            "--place and --items exclude each other",
+        ),
     ],
     ids=lambda one: " ".join(one[:1] + one[-1:]) if isinstance(one, list) else "",
 )

@@ -45,6 +45,12 @@ def test_folders_of_parts_are_merged_and_what_is_there_stays(tmp_path: Path, run
     assert {kept.key: kept.answer for kept in replies_of(store)}[reply(1).key] == "first"
 
 
+def test_a_folder_is_no_file_to_export_to(tmp_path: Path, run: Run) -> None:
+    store = filled(tmp_path / "s.sqlite", reply(1))
+    for folder in (tmp_path, Path(), Path("/")):
+        assert f"{folder} cannot be written\nwhy: it is a folder" in refused(run, "export", store, folder)
+
+
 def test_a_recipe_stands_for_its_store(tmp_path: Path, run: Run, teacher: Start) -> None:
     path = recipe(tmp_path, openai_teacher("a", teacher().url))
     write_replies(tmp_path / "part.parquet", [reply(1)])
@@ -142,6 +148,7 @@ def test_an_import_that_fails_half_way_says_where_and_keeps_what_came_before(tmp
 
 def test_a_part_that_is_not_there_is_an_error_and_no_store_is_made_for_it(tmp_path: Path, run: Run) -> None:
     assert "does not exist" in refused(run, "import", tmp_path / "s.sqlite", tmp_path / "1.parquet")
+    assert "holds no part" in refused(run, "import", tmp_path / "s.sqlite", tmp_path)
     assert not (tmp_path / "s.sqlite").exists()
 
 

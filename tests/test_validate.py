@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from safety_reasoning.errors import UsageError
-from safety_reasoning.schemas.columns import Task, teacher_columns, teacher_of, teachers_in
+from safety_reasoning.schemas.columns import JSONL_FILE, Task, teacher_columns, teacher_of, teachers_in
 from safety_reasoning.schemas.features import arrow_schema, features, polars_schema
 from safety_reasoning.schemas.folder import validate
 from safety_reasoning.schemas.record import general_schema, record_schema
@@ -183,6 +183,16 @@ def test_an_empty_file_is_a_violation(tmp_path: Path) -> None:
     assert told(write(tmp_path / "x.jsonl")) == [(0, "", "at least one record")]
 
 
+def test_an_empty_file_beside_a_wrong_one_is_a_violation_too(tmp_path: Path) -> None:
+    (tmp_path / JSONL_FILE[Task.CONTENT_SAFETY]).write_text("no record\n", encoding="utf-8")
+    (tmp_path / JSONL_FILE[Task.TOPIC_CONTROL]).touch()
+    found = [(v.file, v.expected) for v in validate(str(tmp_path)).violations]
+    assert found == [
+        (JSONL_FILE[Task.CONTENT_SAFETY], "a line that is one JSON object in UTF-8"),
+        (JSONL_FILE[Task.TOPIC_CONTROL], "at least one record"),
+    ]
+
+
 def test_only_so_many_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", *(content_record(id=str(n), prompt=n) for n in range(30)))
     report = validate(str(path), limit=5)
@@ -247,6 +257,9 @@ def test_a_folder_without_a_manifest_is_its_files(release: Path, tmp_path: Path,
     assert (done.returncode, done.stdout.strip()) == (0, "3 records in 1 files, 0 violations")
 
 
+CONFIG = {"jsonl": "x.jsonl", "schema": "x.json", "parquet": [], "records": 1}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -256,9 +269,10 @@ def test_a_folder_without_a_manifest_is_its_files(release: Path, tmp_path: Path,
         {"configs": {"content_safety": {}}},
         {"columns": "x"},
         {"files": {"../x.jsonl": {"sha256": "0"}}},
-        {"configs": {"content_safety": {"jsonl": "/etc/hostname", "parquet": [], "records": 1}}},
+        {"configs": {"content_safety": CONFIG | {"jsonl": "/etc/hostname"}}},
+        {"configs": {"content_safety": {name: CONFIG[name] for name in CONFIG if name != "schema"}}},
     ],
-    ids=["configs", "files", "file", "config", "columns", "a file above", "a file elsewhere"],
+    ids=["configs", "files", "file", "config", "columns", "a file above", "a file elsewhere", "no schema"],
 )
 def test_a_manifest_of_another_shape_or_that_leads_outside_is_an_error(tmp_path: Path, changes: dict[str, Any]) -> None:
     manifest = {"configs": {}, "files": {}, "columns": "card"} | changes

@@ -75,9 +75,9 @@ def load_task(
     if counts == "declared":
         _refuse_other_counts(asked, read)
     items, repeated = distinct(read.items)
+    read.left_out += repeated
     if not items:
         raise _no_items(asked, read)
-    read.left_out += repeated
     return Task(name=name, items=items, stated=_stated(asked, read, items), left_out=read.left_out)
 
 

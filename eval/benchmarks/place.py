@@ -55,6 +55,7 @@ def _hub(name: str, source: Source) -> Place:
 
 
 def _fetched(name: str, source: Source) -> Path:
+    from httpx2 import HTTPError
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HFValidationError
 
@@ -66,7 +67,7 @@ def _fetched(name: str, source: Source) -> Path:
             why="the Hub gives it only to accounts that its owners let in",
             fix=f"ask at {source.page}, log in with `hf auth login`, or give a file that you have",
         ) from error
-    except (OSError, HFValidationError, EntryNotFoundError) as error:
+    except (OSError, HTTPError, HFValidationError, EntryNotFoundError) as error:
         raise UsageError(
             f"{source.file} of {source.repo} at {source.revision or 'main'} could not be fetched",
             why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",

@@ -18,7 +18,7 @@ def costs_of(runs: Sequence[Evaluated]) -> dict[str, Cost]:
 
 def baseline_of(runs: Sequence[Evaluated]) -> Evaluated | None:
     """The run that reasoning is held against: the paper's baseline, else the first without traces; None without one."""
-    without = [run for run in runs if not (run.run.rows["trace_tokens"] > 0).any()]
+    without = [run for run in runs if not (run.run.rows["reasoning"] != "").any()]
     paper = (run for run in without if run.model is not None and run.model.name == _PAPER_BASELINE)
     return next(paper, without[0] if without else None)
 

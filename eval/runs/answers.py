@@ -12,10 +12,11 @@ from safety_reasoning.eval.runs.rows import OK
 def answer_row(item: Item, judged: Item, guard: Guard, reply: Reply, *, timed: bool) -> dict[str, Any]:
     """The row of one generation; `judged` is the item as the guard was asked about it.
 
-    A reply that did not end well has no verdict, whatever its text begins with. `timed`: latency says something.
+    A reply that did not end well has no verdict, whatever its text begins with. `timed`: latency says something. A
+    prompt or a reply of no token is one that the engine did not count: how many there were is not known.
     """
     read = verdict(judged, guard, reply)
-    trace = trace_tokens(reply)
+    trace = trace_tokens(reply) if reply.completion_tokens else None
     return {
         **_of_item(item),
         "generation": reply.sample_index,
@@ -24,9 +25,9 @@ def answer_row(item: Item, judged: Item, guard: Guard, reply: Reply, *, timed: b
         "reasoning": _text(reply.reasoning),
         "answer": _text(reply.answer),
         **read,
-        "prompt_tokens": reply.prompt_tokens,
+        "prompt_tokens": reply.prompt_tokens or None,
         "trace_tokens": trace,
-        "answer_tokens": reply.completion_tokens - trace,
+        "answer_tokens": None if trace is None else reply.completion_tokens - trace,
         "latency_s": reply.latency_s if timed else None,
     }
 

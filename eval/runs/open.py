@@ -48,7 +48,8 @@ def open_asked(recipe: GuardRecipe, engine: GuardEngine | None, ask: AskRecipe) 
     if engine is None:
         raise UsageError(
             f"guard {recipe.adapter} has a model, and nothing says where it answers",
-            fix='add a table [engine], with engine = "openai", "vllm", "ray", "transformers" or "embedded"',
+            fix="add a table [engine] (to classify: or --engine), "
+            'with engine = "openai", "vllm", "ray", "transformers" or "embedded"',
         )
     model, grammar = model_of(engine), _grammar(recipe, engine)
     asked = Asked(

@@ -23,7 +23,7 @@ SCHEMA = pl.Schema(
         "predicted": pl.Boolean(),  # null where parse is not OK
         "refusal": pl.Boolean(),  # null: not said
         "probability": pl.Float64(),  # of the positive verdict; null where the engine does not give it
-        "prompt_tokens": pl.Int64(),
+        "prompt_tokens": pl.Int64(),  # these are null where the engine does not count them
         "trace_tokens": pl.Int64(),  # of the reasoning; estimated by its share of the characters where not reported
         "answer_tokens": pl.Int64(),
         "latency_s": pl.Float64(),  # null for engines that answer in batches

@@ -70,7 +70,7 @@ class Contamination:
     """The contaminated items, and the kind of each."""
     all_rows: Score
     clean: Score | None
-    """Without the contaminated items; None where none is left."""
+    """Without the contaminated items; None where none is left, or where no item's text is known."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -149,7 +149,7 @@ def contamination(
                 too_short=too_short,
                 keys=kinds,
                 all_rows=score_task(part, policy=policy, draws=draws, seed=seed),
-                clean=score_task(clean, policy=policy, draws=draws, seed=seed) if len(clean) else None,
+                clean=score_task(clean, policy=policy, draws=draws, seed=seed) if known and len(clean) else None,
             )
         )
     return found

@@ -31,7 +31,7 @@ class Tokens:
     p50: float
     p95: float
     per_verdict: float | None
-    """All that were spent, divided by the verdicts that could be read; None without one."""
+    """All that were spent, divided by the verdicts that could be read of rows that report them; None without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +120,16 @@ def cost_of(
     """What a run's rows cost."""
     latency = rows["latency_s"].drop_nulls().to_numpy()
     p50, p95 = np.quantile(latency, [0.5, 0.95]) if len(latency) else (None, None)
-    verdicts = int(rows["predicted"].is_not_null().sum())
     concurrency = stated.get("concurrency")
     return Cost(
         rows=len(rows),
-        verdicts=verdicts,
+        verdicts=rows["predicted"].count(),
         concurrency=concurrency if isinstance(concurrency, int) else None,
         timed=len(latency),
         p50_s=None if p50 is None else float(p50),
         p95_s=None if p95 is None else float(p95),
         mean_s=float(latency.mean()) if len(latency) else None,
-        tokens=dict(_tokens(rows, verdicts)),
+        tokens=dict(_tokens(rows)),
         by_length={task: tuple(_bins(part, policy, draws, seed)) for task, part in _by_task(rows).items()},
     )
 
@@ -163,10 +162,11 @@ def _why_not(stated: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     return "" if not differ else f"latencies are not compared: the runs differ in {' and '.join(differ)}"
 
 
-def _tokens(rows: pl.DataFrame, verdicts: int) -> Iterator[tuple[str, Tokens]]:
+def _tokens(rows: pl.DataFrame) -> Iterator[tuple[str, Tokens]]:
     for kind in ("trace", "answer", "prompt"):
-        counts = rows[f"{kind}_tokens"].drop_nulls().to_numpy()
-        if len(counts):
+        known = rows.drop_nulls(f"{kind}_tokens")
+        if len(known):
+            counts, verdicts = known[f"{kind}_tokens"].to_numpy(), known["predicted"].count()
             p50, p95 = np.quantile(counts, [0.5, 0.95])
             each = float(counts.sum() / verdicts) if verdicts else None
             yield kind, Tokens(mean=float(counts.mean()), p50=float(p50), p95=float(p95), per_verdict=each)

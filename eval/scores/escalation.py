@@ -63,8 +63,8 @@ class Outcome:
     escalated: float
     """Share of the rows that the slow guard is asked about too."""
     f1: Measure
-    tokens: float
-    """Mean over rows, of both guards together: prompt, trace and answer."""
+    tokens: float | None
+    """Mean over rows, of both guards together: prompt, trace and answer; None where a run does not report them."""
     latency_s: float | None
     """Mean over rows, one guard after the other; None where a run has no latencies."""
 
@@ -195,16 +195,21 @@ def _choose(outcomes: Sequence[Outcome], give_up: float) -> Band | None:
 def _pooled(outcomes: Sequence[Outcome]) -> Outcome:
     """One band on all tasks: the mean of their F1, every task weighing the same; the rest is a mean over rows."""
     rows = sum(one.rows for one in outcomes)
-    latencies = [(one.latency_s, one.rows) for one in outcomes]
-    known = [latency * count for latency, count in latencies if latency is not None]
     return Outcome(
         band=outcomes[0].band,
         rows=rows,
         escalated=sum(one.escalated * one.rows for one in outcomes) / max(rows, 1),
         f1=mean_of_all({str(number): one.f1 for number, one in enumerate(outcomes)}),
-        tokens=sum(one.tokens * one.rows for one in outcomes) / max(rows, 1),
-        latency_s=sum(known) / rows if len(known) == len(latencies) and rows else None,
+        tokens=_mean_over_rows([(one.tokens, one.rows) for one in outcomes]),
+        latency_s=_mean_over_rows([(one.latency_s, one.rows) for one in outcomes]),
     )
+
+
+def _mean_over_rows(parts: Sequence[tuple[float | None, int]]) -> float | None:
+    """Of means and their rows; None where one is not known, or there is no row."""
+    known = [mean * rows for mean, rows in parts if mean is not None]
+    rows = sum(count for _, count in parts)
+    return sum(known) / rows if rows and len(known) == sum(count > 0 for _, count in parts) else None
 
 
 def _outcome(fast: pl.DataFrame, slow: pl.DataFrame, band: Band, policy: Policy, draws: int, seed: int) -> Outcome:
@@ -215,9 +220,16 @@ def _outcome(fast: pl.DataFrame, slow: pl.DataFrame, band: Band, policy: Policy,
         rows=len(fast),
         escalated=float(up.sum()) / max(len(fast), 1),
         f1=score_task(fast.with_columns(verdicts), policy=policy, draws=draws, seed=seed).f1,
-        tokens=sum(_spent(fast, slow, up, name) for name in _TOKENS) / max(len(fast), 1),
+        tokens=_tokens(fast, slow, up),
         latency_s=_latency(fast, slow, up),
     )
+
+
+def _tokens(fast: pl.DataFrame, slow: pl.DataFrame, up: pl.Series) -> float | None:
+    """Mean over rows; None where a run reports none. A call that was refused has none, and takes none."""
+    if not all(rows[name].count() for rows in (fast, slow) for name in _TOKENS):
+        return None
+    return sum(_spent(fast, slow, up, name) for name in _TOKENS) / len(fast)
 
 
 def _latency(fast: pl.DataFrame, slow: pl.DataFrame, up: pl.Series) -> float | None:

@@ -99,8 +99,9 @@ def contamination_lines(found: Sequence[Contamination], trained: Trained) -> Ite
     yield from columns(rows)
     for one in found:
         if one.without_text:
-            yield one_line(f"{one.task}: the text of {one.without_text} items is not known: they count as clean")
-        if one.clean is None:
+            so = "they count as clean" if one.items else "nothing can be said of the task"
+            yield one_line(f"{one.task}: the text of {one.without_text} items is not known: {so}")
+        if one.clean is None and one.items:
             yield one_line(f"{one.task}: no item is left without the contaminated ones")
         for name, score in (("F1", one.all_rows), ("F1 without them", one.clean)):
             if score is not None and score.f1.value is None:

@@ -82,6 +82,8 @@ def _check_what(text: str | None, response: str | None, file: Path | None, out: 
         raise UsageError("give one text, or a file with --file", fix="safety-reasoning classify --help shows both")
     if (file is None) != (out is None):
         raise UsageError("--file and --out belong together", fix="name both: the texts, and what is written")
+    if file is not None and out is not None and file.resolve() == out.resolve():
+        raise UsageError(f"--file and --out are one file, {file}", fix="name another one to write")
     if file is not None and response is not None:
         raise UsageError("--response belongs to a single text", fix="put responses into the file")
 

@@ -16,6 +16,7 @@ from safety_reasoning.score_options import (
     RunArgument,
     SeedOption,
     nothing_in_common,
+    pairs,
     policy_of,
     print_json,
     print_lines,
@@ -129,15 +130,12 @@ def contamination(
 def _texts(stated: Mapping[str, Any], items: Path | None, places: Iterable[str]) -> "Texts":
     from safety_reasoning.eval.scores.item_texts import texts_from_file, texts_from_tasks
 
-    if items is not None:
-        return texts_from_file(items)
-    named = {}
-    for place in places:
-        task, equals, path = place.partition("=")
-        if not equals:
-            raise UsageError(f"--place {place} is not TASK=PATH", fix="name the task: --place toxicchat=toxicchat.csv")
-        named[task] = Path(path)
-    return texts_from_tasks(stated, named)
+    named = pairs(places, "--place", "TASK=PATH")
+    if items is None:
+        return texts_from_tasks(stated, {task: Path(path) for task, path in named.items()})
+    if named:
+        raise UsageError("--place and --items exclude each other", fix="give the items' texts, or the tasks' files")
+    return texts_from_file(items)
 
 
 def _names(runs: list[Path]) -> list[str]:

@@ -17,6 +17,7 @@ def fetch_snapshot(repo: str, revision: str, patterns: list[str]) -> Path:
 
     Raises: UsageError if it cannot be fetched, naming what to do about a gated one.
     """
+    from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 
@@ -28,7 +29,7 @@ def fetch_snapshot(repo: str, revision: str, patterns: list[str]) -> Path:
             why="the Hub gives it only to accounts that accepted its terms",
             fix=f"accept them at https://huggingface.co/datasets/{repo} and log in with `hf auth login`",
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HTTPError, HFValidationError, OSError) as error:
         raise UsageError(
             f"dataset {repo} at revision {revision} could not be fetched",
             why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safety_reasoning.errors import UsageError
+from safety_reasoning.score_options import pairs
 
 if TYPE_CHECKING:
     from safety_reasoning.eval.report.report import Report
@@ -53,15 +54,17 @@ def report(
         raise UsageError(
             "there is nowhere to write the report", fix="give --out FILE.html, --markdown FILE.md or --json"
         )
+    if out is not None and markdown is not None and out.resolve() == markdown.resolve():
+        raise UsageError(f"--out and --markdown are one file, {out}", fix="name a file for each")
     for path in (out, markdown):
         if path is not None:
             make_room(path)
     grounds = _grounds(force)
     read = [read_run(path) for path in runs]
-    places = _pairs(items, "--items")
+    places = pairs(items, "--items", "TASK=PLACE")
     made = make_report(
         read,
-        rows=_pairs(rows, "--as"),
+        rows=pairs(rows, "--as", "RUN=ROW"),
         items=read_items(read, places),
         force=grounds,
         draws=draws,
@@ -74,19 +77,6 @@ def report(
         print(json.dumps(made.as_json(), ensure_ascii=True))
     else:
         _show(made, [path for path in (out, markdown) if path is not None])
-
-
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
-    """`A=B` as pairs; A may not hold an equals sign."""
-    pairs = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise UsageError(f"{option} {text} cannot be read", why="it is not of the form A=B")
-        if name in pairs:
-            raise UsageError(f"{option} is given twice for {name}", fix="give it once")
-        pairs[name] = value
-    return pairs
 
 
 def _grounds(given: list[str] | None) -> frozenset["Ground"]:

@@ -38,7 +38,7 @@ def push(
     ] = None,
     gated: Annotated[Gate | None, typer.Option(help="Let only those read it whom its owners let in.")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead; sets no tag.")] = False,
-    tag: Annotated[str | None, typer.Option(help="The tag of a guard, vX.Y.Z; a release states its own.")] = None,
+    tag: Annotated[str | None, typer.Option(help="vX.Y.Z, for a guard whose training.json states no version.")] = None,
     delete_others: Annotated[
         bool, typer.Option("--delete-others", help="Also delete files that no release put there.")
     ] = False,
@@ -56,7 +56,7 @@ def push(
     from safety_reasoning.hub.plan import Target
     from safety_reasoning.hub.push import carry_out, prepare
 
-    _calm_the_library()
+    calm_the_library()
     target = Target(
         repo=repo,
         branch=revision,
@@ -84,11 +84,12 @@ def _say(text: str) -> None:
 
 def _show_plan(prepared: "Push", to: Any) -> None:
     from safety_reasoning.hub.plan import lines
+    from safety_reasoning.hub.remote import printable
 
     for line in lines(prepared.plan, prepared.release.files):
         print(line, file=to)
     for name in prepared.release.unpublished:
-        print(f"  leave  {name} (its name begins with a dot)", file=to)
+        print(f"  leave  {printable(name)} (its name begins with a dot)", file=to)
 
 
 def _ask(prepared: "Push", *, yes: bool) -> None:
@@ -121,7 +122,7 @@ def _document(prepared: "Push", pushed: "Pushed | None") -> dict[str, Any]:
     return {"plan": plan, "pushed": done}
 
 
-def _calm_the_library() -> None:
+def calm_the_library() -> None:
     """No bars where nobody watches; no signed address, which is a key to the storage, in what it logs."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 

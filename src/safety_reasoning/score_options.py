@@ -39,6 +39,22 @@ def member(enum: type[Named], name: str, option: str) -> Named:
     return enum(name)
 
 
+def pairs(given: Iterable[str] | None, option: str, form: str) -> dict[str, str]:
+    """Values of an option as pairs; what stands before the equals sign may hold none.
+
+    Raises: UsageError for one of another form, and for a name that is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"{option} {text} is not {form}")
+        if name in found:
+            raise UsageError(f"{option} is given twice for {name}", fix="give it once")
+        found[name] = value
+    return found
+
+
 def nothing_in_common(a: Path, b: Path) -> UsageError:
     """The error for two runs without a common row."""
     return UsageError(

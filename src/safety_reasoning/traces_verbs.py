@@ -187,7 +187,10 @@ def _store_path(given: Path) -> Path:
 
 def _part_files(part: Path) -> list[Path]:
     if part.is_dir():
-        return sorted(part.rglob("*.parquet"))
+        files = sorted(part.rglob("*.parquet"))
+        if not files:
+            raise UsageError(f"{part} holds no part", fix="give the parts that `traces export` or a ray engine wrote")
+        return files
     if not part.is_file():
         raise UsageError(f"{part} does not exist")
     return [part]

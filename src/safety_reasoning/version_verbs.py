@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safety_reasoning.errors import UsageError
+from safety_reasoning.hub_verbs import calm_the_library
 
 if TYPE_CHECKING:
     from safety_reasoning.hub.reading_published import Imported
@@ -39,7 +39,7 @@ def diff(
     """Say what lies between two releases: schema, rows, labels, mismatches, traces, and the next version."""
     from safety_reasoning.hub.diff import diff as compare
 
-    _calm_the_library()
+    calm_the_library()
     if as_json and as_markdown:
         raise UsageError("--json and --markdown are two forms of one output", fix="give one of them")
     found = compare(old, new, samples=samples)
@@ -66,7 +66,7 @@ def bump(
     """Give a release its next version: in its manifest, its card, CHANGELOG.md and croissant.json."""
     from safety_reasoning.hub.versions_bump import bump as stamp
 
-    _calm_the_library()
+    calm_the_library()
     done = stamp(release, old, chosen=set_to, date=None if date is None else _day(date))
     if as_json:
         since = None if done.since is None else str(done.since)
@@ -96,7 +96,7 @@ def import_(
     from safety_reasoning.display import Display
     from safety_reasoning.hub.reading_published import Wanted, import_published
 
-    _calm_the_library()
+    calm_the_library()
     with Display() as display:
         wanted = Wanted(out=out, name=name, repo=repo, keep=keep, columns=columns.value)
         done = import_published(source, wanted, display)
@@ -123,14 +123,6 @@ def _show_import(done: "Imported", out: Path) -> None:
     for item in done.manifest["dropped_traces"]:
         print(f"  traces dropped: {item['traces']} × {item['reason']} ({item['teacher']}, {item['step']})")
     print(f"the release is in {out}; give it a version with `safety-reasoning bump {out} none`")
-
-
-def _calm_the_library() -> None:
-    """No bars of downloads where nobody watches."""
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    if not sys.stderr.isatty():
-        disable_progress_bars()
 
 
 def _day(text: str) -> str:

@@ -5,9 +5,7 @@ from pathlib import Path
 from tests.hub_server.server import WRITE_TOKEN, HubServer
 
 
-def online(
-    server: HubServer, home: Path, *, token: str = WRITE_TOKEN, xet: bool = False, **more: str
-) -> dict[str, str]:
+def online(server: HubServer, home: Path, *, xet: bool = False, **more: str) -> dict[str, str]:
     """The environment of a client of this Hub, with a home of its own; without `xet` it uploads through LFS."""
     return {
         "HF_ENDPOINT": server.url,
