@@ -95,6 +95,11 @@ def test_texts_too_short_for_ngrams_are_counted_and_empty_ones_are_no_texts() ->
     assert len(found.places) == 2
 
 
+def test_a_benchmark_may_hold_half_of_a_surrogate_pair() -> None:
+    found = index("sky \ud800 blue", HELD_OUT)
+    assert isinstance(found.judge("sky \ud800 blue"), Match) and isinstance(found.judge("sky blue"), Match)
+
+
 def test_an_index_without_texts_finds_nothing() -> None:
     assert index("", "…").judge(HELD_OUT) is None
 

@@ -82,7 +82,7 @@ def _mean(values: Sequence[float]) -> float:
 def test_the_reward_rises_and_fewer_harms_are_missed(place: Path) -> None:
     trained = _train(place, "plain", samples="all", epochs=3)
     reward, missed = curve(trained.folder, "reward"), curve(trained.folder, "missed_harm")
-    assert len(reward) == 12
+    assert len(reward) == 12 and curve(trained.folder, "tokens")[-1] > 12 * 32
     assert _mean(reward[-4:]) > _mean(reward[:2]) + 0.5
     assert _mean(missed[:2]) > 0.2 > 0.1 > _mean(missed[-4:])
     training = json.loads((trained.guard / "training.json").read_text())

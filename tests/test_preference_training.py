@@ -114,6 +114,7 @@ def test_pairs_and_rows_without_one_are_counted(place: Path, plain: Trained) -> 
     assert stated["rows"] == ROWS - always - twice
     assert stated["unpaired"] == {"not_difficult": always, "none_right": 0, "none_wrong": twice}
     training = json.loads((plain.guard / "training.json").read_text())
+    assert curve(plain.folder, "tokens")[-1] == 5 * stated["tokens"]
     assert training["method"] == "dpo" and training["recipe"]["pairs_hash"] == stated["pairs_hash"]
     assert "DPO" in (plain.guard / "README.md").read_text()
 

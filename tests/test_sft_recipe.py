@@ -48,6 +48,7 @@ def test_tables_of_other_stages_are_not_looked_at(tmp_path: Path) -> None:
         pytest.param(_MODEL + _SFT + "epoch = 3\n", "sft.epoch: unknown key", id="unknown key"),
         pytest.param(_MODEL + _SFT + "[sft.lora]\nranks = 3\n", "sft.lora.ranks: unknown key", id="key of LoRA"),
         pytest.param(_MODEL + _SFT + "[trian]\n", "trian: unknown key", id="unknown table"),
+        pytest.param(_MODEL + _SFT + "[preference]\n", "preference: unknown key", id="a table that nothing reads"),
         pytest.param(_SFT, "model: Field required", id="no model"),
         pytest.param(_MODEL, "sft: Field required", id="no sft"),
         pytest.param(_MODEL + '[sft]\nout = "run"\n', "names no mixture", id="no mixture"),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from safety_reasoning.train.sft import train_guard
 from safety_reasoning.train.sft_arguments import Devices, sft_config
 from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import SftRecipe, load_sft_recipe
+from safety_reasoning.train.sft_run import RunFolder
 from safety_reasoning.train.training import Trained
 
 quiet()
@@ -202,6 +204,13 @@ def test_a_finished_run_is_not_trained_again(place: Path, plain: Trained) -> Non
     assert not plain.before and again.before and (again.steps, again.lengths) == (plain.steps, plain.lengths)
 
 
+def test_a_finished_run_needs_its_checkpoints_no_more(place: Path) -> None:
+    trained = _train(place, "tidied", device_batch_size=8)
+    shutil.rmtree(trained.folder / "checkpoints")
+    again = _train(place, "tidied", device_batch_size=8)
+    assert again.before and again.steps == trained.steps == 2
+
+
 def test_a_checkpoint_of_another_recipe_is_refused_with_what_differs(place: Path, plain: Trained) -> None:
     with pytest.raises(UsageError, match="holds another run") as caught:
         _train(place, "plain", learning_rate=2e-3, mixture="dual")
@@ -211,6 +220,22 @@ def test_a_checkpoint_of_another_recipe_is_refused_with_what_differs(place: Path
 
 def test_settings_that_decide_nothing_of_what_is_learnt_may_change(place: Path, plain: Trained) -> None:
     assert _train(place, "plain", device_batch_size=4, save_every=7, log_every=2).before
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_at_work(place: Path) -> None:
+    with RunFolder(place / "shared").held(), pytest.raises(UsageError, match="another run is at work in"):
+        _train(place, "shared", device_batch_size=8)
+    assert not any((place / "shared").iterdir())
+    assert _train(place, "shared", device_batch_size=8).steps == 2
+
+
+def test_a_place_that_cannot_be_written_is_named(place: Path) -> None:
+    (place / "note.txt").write_text("x")
+    recipe = _recipe(place, "below")
+    recipe.write_text(recipe.read_text().replace('"below"', '"note.txt/run"'))
+    with pytest.raises(UsageError, match="nothing can be written to") as caught:
+        train_guard(load_sft_recipe(recipe), Watching())
+    assert "Not a directory" in caught.value.why
 
 
 def test_a_folder_of_something_else_is_left_alone(place: Path) -> None:

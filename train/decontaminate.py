@@ -150,4 +150,5 @@ def _number(word: str) -> int:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    # half of a surrogate pair, which JSON can hold, is no UTF-8
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

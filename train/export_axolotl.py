@@ -33,7 +33,7 @@ def export_axolotl(folder: Path, out: Path, *, model: str, epochs: float = 5.0) 
     """
     mixture = open_for_export(folder, "Axolotl")
     fitting = Fitting(mixture, [])
-    settings = _sft(model, epochs, int(mixture.stated["seed"]))
+    settings = _sft(model, epochs, mixture.seed)
     with exporting(out) as new:
         rows = write_parquet(new / _DATA, pa.schema([("messages", MESSAGES)]), map(messages, fitting.rows()))
         write_zero_3(new / _DEEPSPEED)

@@ -59,7 +59,7 @@ def export_llamafactory(folder: Path, out: Path, *, model: str, template: str = 
     Raises: UsageError if the mixture or the place cannot be used, or no template is known for the model.
     """
     mixture = open_for_export(folder, "LlamaFactory")
-    settings = _sft(model, template or _template(model), epochs, int(mixture.stated["seed"]))
+    settings = _sft(model, template or _template(model), epochs, mixture.seed)
     fitting = Fitting(mixture, [])
     with exporting(out) as new:
         rows = write_parquet(new / _DATA, pa.schema([("messages", MESSAGES)]), map(messages, fitting.rows()))

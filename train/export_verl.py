@@ -5,13 +5,14 @@ Format: https://verl.readthedocs.io, "Prepare Data for Post-Training" and "Imple
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
+from safety_reasoning.errors import UsageError
 from safety_reasoning.train import reward
 from safety_reasoning.train.export import (
     MAX_TOKENS,
@@ -54,7 +55,7 @@ def export_verl(folder: Path, out: Path, *, model: str, held_back: int = 256) ->
     """Write the export of a mixture; a row that it holds several times is there once.
 
     `held_back` rows, at most a tenth, are kept for validation. Raises: UsageError if the mixture or the place cannot
-    be used.
+    be used, or there are too few rows for both.
     """
     mixture = open_for_export(folder, "verl")
     fitting = Fitting(mixture, [])
@@ -65,6 +66,7 @@ def export_verl(folder: Path, out: Path, *, model: str, held_back: int = 256) ->
             for name, split in ((_TRAIN, "train"), (_VALIDATION, "val"))
         ]
         fitting.too_long = sorted(set(fitting.too_long))
+        _check_both(counts, fitting)
         (new / _REWARD).write_bytes(Path(reward.__file__).read_bytes())
         (new / _SETTINGS).write_text(yaml.safe_dump(_grpo(model), sort_keys=False), encoding="utf-8")
         (new / _START).write_text(_SCRIPT, encoding="utf-8")
@@ -73,9 +75,19 @@ def export_verl(folder: Path, out: Path, *, model: str, held_back: int = 256) ->
         )
 
 
+def _check_both(counts: Sequence[int], fitting: Fitting) -> None:
+    """Raise UsageError if there is something to train on or to validate on, and not both: verl begins with neither."""
+    if any(counts) and not all(counts):
+        raise UsageError(
+            f"{fitting.mixture.folder} has too few rows for verl: {counts[0]} to train on, {counts[1]} to validate on",
+            why=f"of its {fitting.mixture.rows} rows, {len(fitting.too_long)} may not fit into {MAX_TOKENS} tokens",
+            fix="make a mixture with more rows",
+        )
+
+
 def _held_back(mixture: Mixture, wanted: int) -> frozenset[str]:
     keys = {row["key"] for row in mixture.records()}
-    order = shuffled(keys, int(mixture.stated["seed"]) + 1)  # another order than that of the subset and its modes
+    order = shuffled(keys, mixture.seed + 1)  # another order than that of the subset and its modes
     return frozenset(order[: max(1, min(wanted, len(keys) // 10))])
 
 

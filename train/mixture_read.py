@@ -38,6 +38,11 @@ class Mixture:
         return int(self.stated["rows"])
 
     @property
+    def seed(self) -> int:
+        """What its order follows from; 0 where it does not say, as one that was made by hand."""
+        return int(self.stated.get("seed", 0))
+
+    @property
     def mark(self) -> Mark | None:
         """How its prompts say which mode is wanted; None if they have one mode."""
         mark = self.stated["mark"]
@@ -68,7 +73,7 @@ def read_mixture(folder: Path) -> Mixture:
         names = sorted(name for name in stated["files"] if PurePosixPath(name).match("data/*.parquet"))
         mixture = Mixture(folder=folder, stated=stated, files=tuple(folder / name for name in names))
         wanted = {name: stated["files"][name]["sha256"] for name in names}
-        count = mixture.rows, mixture.hash, mixture.mark
+        count = mixture.rows, mixture.hash, mixture.mark, mixture.seed
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is not a mixture's", why=type(error).__name__, fix="make it again") from error
     for name, sha256 in wanted.items():

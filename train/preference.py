@@ -140,7 +140,6 @@ def _settings(recipe: DpoRecipe) -> dict[str, Any]:
         "label_smoothing": recipe.label_smoothing,
         "max_length": None,
         "precompute_ref_log_probs": recipe.precompute,
-        "include_num_input_tokens_seen": "all",
     }
 
 

@@ -20,6 +20,7 @@ _SHARED = (
     *("gradient_checkpointing", "bf16", "use_cpu", "ddp_find_unused_parameters", "use_liger_kernel"),
     *("seed", "data_seed", "save_steps", "save_total_limit", "logging_steps", "logging_nan_inf_filter"),
     *("report_to", "disable_tqdm", "dataloader_pin_memory", "project", "trackio_static_space_id"),
+    "include_num_input_tokens_seen",
 )
 """Settings that TRL's trainers have in common and the recipe decides."""
 

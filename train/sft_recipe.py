@@ -14,7 +14,7 @@ from safety_reasoning.recipe_file import checked, read_toml
 
 EMBEDDED = "embedded"
 """The `base` that means SmolLM2-135M-Instruct, the file that the embedded teacher runs on too."""
-_STAGES = frozenset({"mixture", "mine", "preference", "dpo", "grpo"})
+_STAGES = frozenset({"mixture", "mine", "dpo", "grpo"})
 """Tables of the same file that other stages read."""
 
 

@@ -7,14 +7,19 @@ checkpoints/       of the trainer
 metrics.jsonl      a line a logged step
 plots/             loss and lengths
 guard/             the trained model, ready to be served and pushed
+
+Beside it, under its name and `.lock`: the file that a process holds which is at work in it.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from safety_reasoning.errors import UsageError
 from safety_reasoning.train.sft_recipe import SftRecipe
@@ -66,9 +71,37 @@ class RunFolder:
                 fix="give this recipe another `out` (or --out), or remove that folder",
             )
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder, which would write into the same files; a kill lets go of it.
+
+        Raises: UsageError if one is in it, or nothing can be written there.
+        """
+        lock = FileLock(f"{self.path}.lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(
+                f"another run is at work in {self.path}",
+                why="a process that trains holds its lock; a launcher that is killed may leave such processes behind",
+                fix="wait for it or end it, or give this recipe another `out` (or --out)",
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"nothing can be written to {self.path}",
+                why=f"{type(error).__name__}: {error.strerror}",
+                fix="name another `out` (or --out)",
+            ) from error
+        except NotImplementedError:
+            pass  # a file system without locks, as some clusters have
+        try:
+            yield
+        finally:
+            lock.release()
+
     def begin(self, run: Run) -> None:
-        """Note what is trained, and remove checkpoints that were cut off."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Note what is trained, and remove checkpoints that were cut off; the folder is `held`."""
         write_json(self.path / "run.json", run)
         for folder in self.checkpoints.glob("checkpoint-*"):
             if not (folder / COMPLETE).is_file():
@@ -78,11 +111,6 @@ class RunFolder:
         """The last one that is whole; None if there is none."""
         whole = [folder for folder in self.checkpoints.glob("checkpoint-*") if (folder / COMPLETE).is_file()]
         return max(whole, key=_step, default=None)
-
-    def steps_done(self) -> int:
-        """The step of the last whole checkpoint."""
-        last = self.last_checkpoint()
-        return 0 if last is None else _step(last)
 
     def _noted(self) -> Run | None:
         path = self.path / "run.json"

@@ -4,6 +4,7 @@ A run that is killed at any instant goes on from its last whole checkpoint, with
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,26 @@ def finished(folder: RunFolder) -> Trained | None:
     """The run, if an earlier one finished it."""
     if not (folder.guard / TRAINING).is_file():
         return None
-    lengths = read_json(folder.guard / TRAINING)["lengths"]
-    return Trained(folder.path, folder.guard, folder.steps_done(), lengths, before=True)
+    stated = read_json(folder.guard / TRAINING)
+    return Trained(folder.path, folder.guard, stated["steps"], stated["lengths"], before=True)
 
 
 def tune(prepared: Prepared, fitted: Fitted, build: BuildTrainer, progress: TrainingProgress) -> Trained:
     """Train, or go on from the last whole checkpoint, and write the guard.
 
-    Raises: Stopped, with a checkpoint kept, if a stop was asked for.
+    Raises: Stopped, with a checkpoint kept, if a stop was asked for; UsageError if another run is in the folder.
     """
-    state, folder, stop = processes(), prepared.folder, StopAsked()
+    state = processes()
     state.wait_for_everyone()  # the others have looked at the folder
-    if state.is_main_process:
-        _begin(prepared, fitted)
-    state.wait_for_everyone()
+    with prepared.folder.held() if state.is_main_process else nullcontext():
+        if state.is_main_process:
+            _begin(prepared, fitted)
+        state.wait_for_everyone()
+        return _tune(prepared, fitted, build, progress)
+
+
+def _tune(prepared: Prepared, fitted: Fitted, build: BuildTrainer, progress: TrainingProgress) -> Trained:
+    state, folder, stop = processes(), prepared.folder, StopAsked()
     checkpoint = folder.last_checkpoint()
     trainer = build(stop)
     progress.stage("training" if checkpoint is None else f"going on from {checkpoint.name}")
