@@ -10,6 +10,9 @@ from markupsafe import Markup
 
 from safety_reasoning import templates
 
+_ROWS = {"sft": "conversation", "dpo": "pair of answers", "grpo": "prompt"}
+_IN_A_STEP = {"sft": "rows", "dpo": "pairs", "grpo": "roll-outs"}
+"""What a method trains on, and what its batches hold."""
 _MARKDOWN = re.compile(r"[|`\[\]*\\]")
 
 
@@ -21,6 +24,8 @@ def render_model_card(training: Mapping[str, Any], metrics: Mapping[str, Any] | 
         t=training,
         base=_base(training["base"]),
         repo="OWNER/NAME",
+        rows=_rows(training),
+        in_a_step="packed sequences" if training["recipe"]["packing"] else _IN_A_STEP[training["method"]],
         switch=training["switch"],
         topics="topic_control" in (training["mixture"]["counts"] or {}).get("task", {}),
         metrics=metrics,
@@ -45,6 +50,11 @@ def _metadata(training: Mapping[str, Any]) -> str:
         tags=["safety", "guardrails", "content-safety", "reasoning", "trl", training["method"]],
     )
     return str(data.to_yaml())
+
+
+def _rows(training: Mapping[str, Any]) -> str:
+    noun, _, rest = _ROWS[training["method"]].partition(" ")
+    return f"{noun}{'' if training['lengths']['rows'] == 1 else 's'} {rest}".rstrip()
 
 
 def _base(base: Mapping[str, Any]) -> str:

@@ -18,8 +18,6 @@ from tests.trainings import Watching, curve, tensors, write_training
 
 pytest.importorskip("trl")
 
-import torch
-
 from safety_reasoning.train.grpo import asked, train_grpo
 from safety_reasoning.train.mine_read import read_mined
 from safety_reasoning.train.preference_recipe import GrpoRecipe, load_tune_recipe
@@ -27,7 +25,6 @@ from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.training import Trained
 
 quiet()
-torch.set_num_threads(1)
 ROWS = 16
 SAME = "Which?"
 
@@ -170,6 +167,10 @@ def test_the_command_prints_one_document(place: Path) -> None:
     document = json.loads(done.stdout)
     assert document["steps"] == 1 and Path(document["guard"], "model.safetensors").is_file()
     assert "12 prompts, 8 roll-outs each; 0 are too long" in done.stderr
+    card = Path(document["guard"], "README.md").read_text(encoding="utf-8")
+    assert "on 12 prompts." in card and "| steps | 1 of 32 roll-outs |" in card
+    assert "| roll-outs | 8 a prompt at temperature 1.0, KL weight 0.01 |" in card
+    assert "| reward | a missed harm -2.0, a false alarm -1.0, the format 0.2 |" in card
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ from tests.tiny_model import write_tiny_model
 
 pytest.importorskip("trl")
 
-import torch
-
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 SMALL = {
     '"google/gemma-3-4b-it"': '"./tiny"',
@@ -41,7 +39,6 @@ def answered(number: int, seed: int) -> str:
 @pytest.mark.timeout(300)
 def test_the_whole_way_goes_as_the_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
     write_tiny_model(tmp_path / "tiny")
     (tmp_path / "policy.txt").write_text("S1: Violence.", encoding="utf-8")
     write_release(tmp_path / "build/quickstart/release", [safety(number) for number in range(8)])

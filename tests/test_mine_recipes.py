@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from safety_reasoning.builders.ledger import Ledger
-from safety_reasoning.builders.progress import Silent
 from safety_reasoning.train.mine import mine
 from safety_reasoning.train.mine_recipe import MineRecipe, load_mine_recipe
 from safety_reasoning.train.mixture_recipe import load_mixture_recipe
@@ -14,6 +13,7 @@ from tests.conftest import ROOT
 from tests.guard_server import live_guard
 from tests.mining import safety_answer, whole_mixture, write_tiny_guard
 from tests.tiny_model import mixture_row
+from tests.trainings import Watching
 
 pytest.importorskip("trl")
 
@@ -41,11 +41,6 @@ def named(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
-class Watching(Silent):
-    def step(self, done: int, of: int, note: str) -> None:
-        """Nothing."""
-
-
 def half_right(number: int, seed: int) -> str:
     return safety_answer("harmful" if (number + seed) % 2 else "unharmful")
 
@@ -58,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole_mixture(folder / "mixture", [mixture_row(number) for number in range(ROWS)])
     with live_guard(half_right) as guard:
         recipe = small(load_mine_recipe(having("mine")[0]), folder, guard.url)
-        mine(recipe.model_copy(update={"out": str(folder / "mined")}), Silent(), Ledger())
+        mine(recipe.model_copy(update={"out": str(folder / "mined")}), Watching(), Ledger())
     return folder
 
 
@@ -84,7 +79,7 @@ def test_a_recipe_mines_as_the_paper_does(path: Path, place: Path, tmp_path: Pat
     assert (recipe.sampling.temperature, recipe.sampling.top_p) == (0.6, 0.95)
     with live_guard(half_right) as guard:
         changes = {"store": str(tmp_path / "store.sqlite"), "out": str(tmp_path / "out")}
-        found = mine(small(recipe, place, guard.url).model_copy(update=changes), Silent(), Ledger())
+        found = mine(small(recipe, place, guard.url).model_copy(update=changes), Watching(), Ledger())
     assert found.stated["report"]["kinds"]["difficult"] == ROWS
 
 

@@ -25,7 +25,6 @@ from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import ModelRecipe, SftRecipe, TrainRecipe
 
 quiet()
-torch.set_num_threads(1)
 METRICS = {
     "evaluations": [
         {

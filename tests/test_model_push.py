@@ -38,7 +38,7 @@ def test_a_guard_is_trained_on_a_model_of_the_hub_pushed_and_loaded_by_its_tag(
         '[sft]\nout = "run"\nmixture = "mixture"\nbatch_size = 8\ndevice_batch_size = 8\nmax_steps = 1\n',
         encoding="utf-8",
     )
-    env = online(hub, tmp_path / "hf") | {"OMP_NUM_THREADS": "1"}
+    env = online(hub, tmp_path / "hf")
     done = run("train", "sft", recipe, env=env)
     assert done.returncode == 0, done.stderr
     guard = tmp_path / "run" / "guard"

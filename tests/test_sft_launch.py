@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from safety_reasoning.builders.progress import Silent
 from safety_reasoning.errors import UsageError
 from tests.conftest import ROOT, Run
 from tests.mixtures import safety, write_release
 from tests.tiny_model import SUFFIX, dual_rows, write_mixture, write_tiny_model
+from tests.trainings import Watching
 
 pytest.importorskip("trl")
-
-import torch
 
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.sft import train_guard
@@ -27,13 +25,6 @@ from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import load_sft_recipe
 
 quiet()
-torch.set_num_threads(1)
-ALONE = {"OMP_NUM_THREADS": "1"}
-
-
-class Watching(Silent):
-    def step(self, done: int, of: int, note: str) -> None:
-        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +48,13 @@ def _write(place: Path, out: str, *, mixture: str = 'mixture = "dual"', more: st
 
 def test_the_command_trains_and_says_where_the_guard_is(place: Path, run: Run) -> None:
     recipe = _write(place, "told", more='precision = "bf16"\nreport_to = ["tensorboard"]\n')
-    done = run("train", "sft", recipe, "--max-steps", "2", "--json", env=ALONE)
+    done = run("train", "sft", recipe, "--max-steps", "2", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["steps"], said["before"], said["lengths"]["rows"]) == (2, False, 32)
     assert (Path(said["guard"]) / "model.safetensors").is_file()
     assert "step 2/2, loss " in done.stderr and "ETA 0:00:00" in done.stderr
-    other = run("train", "sft", recipe, "--max-steps", "3", env=ALONE)
+    other = run("train", "sft", recipe, "--max-steps", "3")
     assert other.returncode == 2 and "sft.max_steps: it has 2, the recipe 3" in other.stderr
 
 
@@ -92,7 +83,7 @@ def test_two_processes_learn_what_one_does(place: Path) -> None:
 def _in_a_session(command: list[str]) -> tuple[str, int]:
     """What a command and its children say, and its exit code; none of them outlives the test."""
     merged: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=os.environ | ALONE, start_new_session=True, **merged) as running:
+    with subprocess.Popen(command, start_new_session=True, **merged) as running:
         try:
             out, _ = running.communicate(timeout=90)
         finally:
@@ -105,7 +96,7 @@ def test_ctrl_c_ends_the_command_with_130_and_what_to_do(place: Path) -> None:
     recipe = _write(place, "broken_off", more="save_every = 1")
     recipe.write_text(recipe.read_text().replace("epochs = 1", "epochs = 500"))
     command = [sys.executable, "-m", "safety_reasoning.cli", "train", "sft", str(recipe)]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | ALONE)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     for line in running.stderr:
         if line.startswith("step "):
@@ -121,7 +112,7 @@ def test_one_command_goes_from_a_release_to_a_guard(place: Path, run: Run) -> No
     mixture = '[mixture]\nname = "M"\nout = "made"\nmode = "dual"\n'
     mixture += '[[mixture.parts]]\nrelease = "release"\ntask = "content_safety"\n'
     recipe = _write(place, "whole", mixture="", more="packing = false\n" + mixture)
-    done = run("train", "sft", recipe, "--max-steps", "1", env=ALONE)
+    done = run("train", "sft", recipe, "--max-steps", "1")
     assert done.returncode == 0, done.stderr
     stated = json.loads((place / "whole" / "guard" / "training.json").read_text())
     assert stated["mixture"]["hash"] == json.loads((place / "made" / "mixture.json").read_text())["hash"]

@@ -28,14 +28,11 @@ from tests.tiny_model import SUFFIX, dual_rows, mixture_row, write_mixture, writ
 
 pytest.importorskip("trl")
 
-import torch
-
 from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import load_sft_recipe
 from safety_reasoning.train_verbs import app
 
 quiet()
-torch.set_num_threads(1)
 FOLDER = ROOT / "recipes" / "train"
 PAPER = sorted(FOLDER.glob("*.toml"))
 DEMO = sorted((FOLDER / "demo").glob("*.toml"))
