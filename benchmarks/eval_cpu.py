@@ -5,7 +5,7 @@ page of all runs. The guards were trained on some rows of three of them: the tab
 contamination`). The untrained model is asked with the same prompt, freely and forced into the format by a grammar;
 "always harmful" shows what a number is worth without any guard.
 
-    python benchmarks/eval_cpu.py            # 40 minutes on two cores; run again, it asks nothing twice
+    python benchmarks/eval_cpu.py            # 5 to 10 minutes a guard on two cores; run again, it asks nothing twice
     python benchmarks/eval_cpu.py --quick    # 3 rows of each
 
 The rows are those of the folder that SAFETY_REASONING_DATA names. The last line of stdout is one JSON document.
