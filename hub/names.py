@@ -13,7 +13,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def refuse_repo(repo: str) -> None:
     """Raise UsageError if no repository can have the name; its owner is part of it."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils._validators import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, not exported
 
     try:
         validate_repo_id(repo)
