@@ -182,6 +182,7 @@ def test_the_verb_says_what_it_wrote(tmp_path: Path, run: Run) -> None:
         pytest.param({"as_json": True, "force": ["colour"]}, "--force colour", id="no ground"),
         pytest.param({"runs": [Path("none")], "as_json": True}, "none is no run", id="no run"),
         pytest.param({"out": Path("mine")}, "mine is a folder", id="a folder"),
+        pytest.param({"runs": [Path("mine"), Path("mine/")], "as_json": True}, "named twice", id="one run twice"),
         pytest.param({"out": Path("r.md"), "markdown": Path("mine/../r.md")}, "are one file, r.md", id="one file"),
     ],
 )

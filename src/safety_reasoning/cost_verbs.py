@@ -20,6 +20,7 @@ from safety_reasoning.score_options import (
     policy_of,
     print_json,
     print_lines,
+    refuse_twice,
 )
 
 if TYPE_CHECKING:
@@ -140,12 +141,9 @@ def _texts(stated: Mapping[str, Any], items: Path | None, places: Iterable[str])
 
 def _names(runs: list[Path]) -> list[str]:
     """The folders' names, or their paths where two have one name."""
+    refuse_twice(runs)
     names = [run.resolve().name for run in runs]
-    if len(set(names)) == len(names):
-        return names
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise UsageError("a run is named twice", fix="name each run once")
-    return [str(run) for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
 def _plain(found: Mapping[str, Any]) -> dict[str, Any]:

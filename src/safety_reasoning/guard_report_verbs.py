@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safety_reasoning.errors import UsageError
-from safety_reasoning.score_options import pairs
+from safety_reasoning.score_options import pairs, refuse_twice
 
 if TYPE_CHECKING:
     from safety_reasoning.eval.report.report import Report
@@ -56,6 +56,7 @@ def report(
         )
     if out is not None and markdown is not None and out.resolve() == markdown.resolve():
         raise UsageError(f"--out and --markdown are one file, {out}", fix="name a file for each")
+    refuse_twice(runs)
     for path in (out, markdown):
         if path is not None:
             make_room(path)

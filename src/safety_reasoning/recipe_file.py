@@ -19,7 +19,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {path} cannot be read", why=str(error)) from error
+        fix = "name a file of UTF-8 that is there"
+        raise UsageError(f"recipe {path} cannot be read", why=str(error), fix=fix) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {path} is not TOML", why=str(error), fix="mend that line") from error
 

@@ -1,7 +1,7 @@
 """What the verbs that read runs have in common: their options, and how they print."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -53,6 +53,12 @@ def pairs(given: Iterable[str] | None, option: str, form: str) -> dict[str, str]
             raise UsageError(f"{option} is given twice for {name}", fix="give it once")
         found[name] = value
     return found
+
+
+def refuse_twice(runs: Collection[Path]) -> None:
+    """Raise UsageError if two of them are one folder."""
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UsageError("a run is named twice", fix="name each run once")
 
 
 def nothing_in_common(a: Path, b: Path) -> UsageError:
