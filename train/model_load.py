@@ -145,6 +145,7 @@ def _read_template(path: Path) -> str:
 @contextmanager
 def _told(base: str) -> Iterator[None]:
     """Turn what the Hub or the file system says into what a person can mend."""
+    from httpx2 import HTTPError
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 
     try:
@@ -155,7 +156,7 @@ def _told(base: str) -> Iterator[None]:
             why="the Hub gives it only to accounts that accepted its terms",
             fix=f"accept them at https://huggingface.co/{base} and log in with `hf auth login`",
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+    except (HfHubHTTPError, HTTPError, HFValidationError, OSError, ValueError) as error:
         raise UsageError(
             f"model {base} cannot be read",
             why=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no detail'}",
