@@ -48,6 +48,13 @@ def old_release(tmp_path_factory: pytest.TempPathFactory, release: Path) -> Path
     return copy
 
 
+@pytest.fixture
+def copy(tmp_path: Path, old_release: Path) -> Path:
+    """The same, to be changed by one test."""
+    shutil.copytree(old_release, tmp_path / "release")
+    return tmp_path / "release"
+
+
 @pytest.fixture(scope="session")
 def new_release(tmp_path_factory: pytest.TempPathFactory, live: LiveTeacher) -> Path:
     """Version 0.2.0: rows changed, added and taken out, and one task with its files gone."""
