@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from safety_reasoning.builders.calls import Call, Step
 from safety_reasoning.builders.recipe import load_recipe
@@ -43,7 +43,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 1280, "height": 800})
-    made.set_default_timeout(15_000)
     yield made
     made.close()
 
@@ -71,8 +70,20 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def write(page: Page, text: str) -> None:
+    """Into the note, once it has the focus: before that, letters are keys."""
+    press(page, "n")
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.type(text)
+
+
 def saved(page: Page, number: int) -> None:
     expect(page.locator("#status")).to_contain_text(f"Saved: trace {number},")
+
+
+def shows(page: Page, number: int, of: int) -> None:
+    """The page has come to the trace, so that nothing is asked of the server for it any more."""
+    expect(page.locator("#place")).to_have_text(f"Trace {number} of {of}")
 
 
 def test_ten_traces_are_read_by_keyboard_alone(review: tuple[Served, Path], context: BrowserContext) -> None:
@@ -88,12 +99,11 @@ def test_ten_traces_are_read_by_keyboard_alone(review: tuple[Served, Path], cont
     page = open_review(context, served.address, "Keyboard")
     read = []
     for number, keys in enumerate(given, start=1):
-        expect(page.locator("#place")).to_have_text(f"Trace {number} of 21")
+        shows(page, number, 21)
         read.append(at(page))
-        press(page, *keys)
+        press(page, *(key for key in keys if key != "n"))
         if keys[-1] == "n":
-            expect(page.locator("#note")).to_be_focused()
-            page.keyboard.type("two lines")
+            write(page, "two lines")
             press(page, "Shift+Enter")
             page.keyboard.type("of a note")
         press(page, "Enter")
@@ -109,16 +119,17 @@ def test_a_reload_keeps_the_position_the_marks_the_notes_and_what_is_not_saved(
 ) -> None:
     served, recipe = review
     page = open_review(context, served.address, "Reload")
-    press(page, "o", "n")
-    page.keyboard.type("circles")
+    press(page, "o")
+    write(page, "circles")
     press(page, "Enter")
     saved(page, 1)
     press(page, "c", "Enter")
     saved(page, 2)
-    press(page, "p", "n")
-    page.keyboard.type("half a thou")
+    shows(page, 3, 21)
+    press(page, "p")
+    write(page, "half a thou")
     page.reload()
-    expect(page.locator("#place")).to_have_text("Trace 3 of 21")
+    shows(page, 3, 21)
     expect(page.locator("#who")).to_have_text("Reload")
     expect(page.locator("#count")).to_have_text("2 of 21 marked")
     expect(page.locator("#mode-prompt_copied")).to_be_checked()
@@ -144,7 +155,7 @@ def test_undo_takes_back_the_last_choice_and_then_the_last_mark(
     saved(page, 1)
     assert modes_by(recipe, "Undo") == [("label_leak",)]
     press(page, "u")
-    expect(page.locator("#place")).to_have_text("Trace 1 of 21")
+    shows(page, 1, 21)
     expect(page.locator("#status")).to_contain_text("not marked any more")
     expect(page.locator("#state")).to_have_text("not saved")
     assert not modes_by(recipe, "Undo")
@@ -249,7 +260,7 @@ def test_hostile_text_stays_text(hostile: tuple[Served, dict[str, str]], context
     assert at(page) == keys[name]
     trace = page.locator("#trace").text_content() or ""
     assert trace.encode("utf-16", "surrogatepass") == text.strip().encode("utf-16", "surrogatepass")
-    press(page, "n")
+    write(page, "")
     page.keyboard.insert_text(text[:200].encode("utf-8", "replace").decode().replace("\0", ""))
     press(page, "Escape", "o", "End", "PageUp", "Enter")
     expect(page.locator("#status")).to_contain_text("Saved: trace")
@@ -285,35 +296,36 @@ def test_findings_reach_the_browser_only_when_they_may(tmp_path: Path, context: 
     fill(recipe, judged_says)
     options = ["--reason", "label_leak"] + ([] if option == "after" else [option])
     with reviewing(recipe, *options) as served:
-        bodies: list[bytes] = []
-        context.on("response", lambda response: bodies.append(body_of(response)))
+        sent: list[bytes] = []
+        context.route("**/api/**", lambda route: note_and_pass(route, sent))
         page = open_review(context, served.address, "Anna")
-        page.wait_for_load_state("networkidle")
-        before = b"".join(bodies)
+        expect(page.locator("#found")).to_be_visible(visible=option == "--show")
+        assert asked(served, f"/api/findings/{at(page)}?reviewer=Anna")[0] == (200 if option == "--show" else 403)
+        before = b"".join(sent)
         press(page, "c", "Enter")
         saved(page, 1)
         press(page, "ArrowLeft")
-        expect(page.locator("#place")).to_have_text("Trace 1 of 3")
-        page.wait_for_load_state("networkidle")
-        after = b"".join(bodies)
+        shows(page, 1, 3)
         expect(page.locator("#found")).to_be_visible(visible=option != "--blind")
+        after = b"".join(sent)
         secrets = [b"made-up evidence", b'"filters"', b'"attempt"', b'"released"', b"stratum", b"judge_"]
-        assert [any(secret in sent for secret in secrets) for sent in (before, after)] == {
+        assert [any(secret in known for secret in secrets) for known in (before, after)] == {
             "--blind": [False, False],
             "after": [False, True],
             "--show": [True, True],
         }[option]
-        status = asked(served, f"/api/findings/{at(page)}?reviewer=Ben")[0]
-        assert status == (200 if option == "--show" else 403)
+        assert asked(served, f"/api/findings/{at(page)}?reviewer=Anna")[0] == (403 if option == "--blind" else 200)
+        context.unroute_all(behavior="wait")
     known = {"--blind": Findings.HIDDEN, "after": Findings.LATER, "--show": Findings.SEEN}[option]
     assert {mark.findings for mark in marks_in(recipe).values()} == {known}
 
 
-def body_of(response: Response) -> bytes:
-    """What the server sent, head and body, of the page's own requests for data."""
-    if "/api/" not in response.url or "/api/queue" in response.url:  # the queue names every mode there is
-        return b""
-    return json.dumps(response.headers).encode() + response.body()
+def note_and_pass(route: Route, sent: list[bytes]) -> None:
+    """Let the page's request through, and note head and body of the answer before the page can show anything of it."""
+    response = route.fetch()
+    if "/api/queue" not in route.request.url:  # which names every mode there is
+        sent.append(json.dumps(response.headers).encode() + response.body())
+    route.fulfill(response=response)
 
 
 def asked(served: Served, path: str) -> tuple[int, Any]:
@@ -332,7 +344,7 @@ def test_two_reviewers_in_two_tabs_and_how_far_they_agree(tmp_path: Path, contex
         leaks = []
         for number in range(1, 7):
             for page in (anna, ben):
-                expect(page.locator("#place")).to_have_text(f"Trace {number} of 6")
+                shows(page, number, 6)
             assert at(anna) == at(ben)
             leaks.append("ground truth" in (anna.locator("#trace").text_content() or ""))
             right = "l" if leaks[-1] else "c"
@@ -371,6 +383,7 @@ def test_kill_9_after_saved_loses_nothing_and_what_was_not_saved_is_sent_to_the_
         page = open_review(context, served.address, "Anna")
         press(page, "l", "Enter")
         saved(page, 1)
+        shows(page, 2, 21)
         served.process.send_signal(signal.SIGKILL)
         served.process.wait(timeout=30)
         assert [mark.modes for mark in marks_in(recipe).values()] == [("label_leak",)]
@@ -396,8 +409,8 @@ def test_a_store_that_cannot_be_written_is_told_and_the_mark_is_saved_when_it_ca
         other = sqlite3.connect(load_recipe(recipe).release.store)
         other.execute("BEGIN IMMEDIATE")
         press(page, "l", "Enter")
-        expect(page.locator("#place")).to_have_text("Trace 2 of 21")
-        expect(page.locator("#problem")).to_contain_text("1 not saved yet: the marks in", timeout=15_000)
+        shows(page, 2, 21)
+        expect(page.locator("#problem")).to_contain_text("1 not saved yet: the marks in")
         expect(page.locator("#problem")).to_contain_text("database is locked")
         assert not marks_in(recipe)
         other.rollback()

@@ -231,9 +231,12 @@ async function heard(problem, saved) {
   const number = keys.indexOf(saved.key) + 1;
   if (saved.modes === null) return say(`Trace ${number} is not marked any more.`);
   const last = keys.every((one) => marks[one]) ? " Every trace is marked." : "";
-  say(`Saved: trace ${number}, ${said(saved)}.${last}`);
-  if (saved.key === key()) await reveal();
-  else if (shown === "after") say(`Saved: trace ${number}, ${said(saved)}. ${await inShort(saved.key)}${last}`);
+  const first = `Saved: trace ${number}, ${said(saved)}.`;
+  say(first + last);
+  if (saved.key === key()) return reveal();
+  if (shown !== "after") return;
+  const found = await inShort(saved.key);
+  if ($("status").textContent === first + last) say(`${first} ${found}${last}`); // nothing was said meanwhile
 }
 
 async function inShort(wanted) {
