@@ -28,7 +28,7 @@ from train_speed.rows import write_rows
 from train_speed.shapes import SHAPES, flops_a_token, write_model
 
 from safety_reasoning.train.export_llamafactory import export_llamafactory
-from safety_reasoning.train.sft_quiet import quiet
+from safety_reasoning.train.training_quiet import quiet
 
 _FOLDER = Path(__file__).parent
 _PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}

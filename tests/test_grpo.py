@@ -21,8 +21,8 @@ pytest.importorskip("trl")
 from safety_reasoning.train.grpo import asked, train_grpo
 from safety_reasoning.train.mine_read import read_mined
 from safety_reasoning.train.preference_recipe import GrpoRecipe, load_tune_recipe
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.training import Trained
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 ROWS = 16

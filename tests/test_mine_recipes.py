@@ -20,8 +20,8 @@ pytest.importorskip("trl")
 from safety_reasoning.train.grpo import train_grpo
 from safety_reasoning.train.preference import train_dpo
 from safety_reasoning.train.preference_recipe import DpoRecipe, GrpoRecipe, load_tune_recipe
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import load_sft_recipe
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 FOLDER = ROOT / "recipes" / "train"

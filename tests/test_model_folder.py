@@ -21,8 +21,8 @@ import torch
 from safety_reasoning.train.model_folder import state_metrics
 from safety_reasoning.train.model_load import open_base
 from safety_reasoning.train.sft import train_guard
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import ModelRecipe, SftRecipe, TrainRecipe
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 METRICS = {

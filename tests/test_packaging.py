@@ -12,7 +12,9 @@ from tests.conftest import ROOT
 FOLDERS = ("builders", "cards", "deploy", "eval", "filters", "hub", "pages", "review", "schemas", "train")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TRAIN = ("accelerate", "gguf", "peft", "safetensors", "torch", "transformers", "trl")
-INHERITS_FROM_EXTRAS = {"safety_reasoning.train.grpo_trainer", "safety_reasoning.train.sft_trainer"}
+INHERITS_FROM_EXTRAS = {
+    f"safety_reasoning.train.{name}" for name in ("grpo_trainer", "sft_trainer", "training_callbacks")
+}
 """Modules whose classes have a base class of an extra; the others import them inside functions alone."""
 PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
 

@@ -22,8 +22,8 @@ pytest.importorskip("trl")
 
 from safety_reasoning.train.preference import train_dpo
 from safety_reasoning.train.preference_recipe import DpoRecipe, load_tune_recipe
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.training import Trained
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 ROWS = 16

@@ -20,9 +20,9 @@ pytest.importorskip("trl")
 
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.sft import train_guard
-from safety_reasoning.train.sft_mixture import make_ready
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import load_sft_recipe
+from safety_reasoning.train.training_mixture import make_ready
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 

@@ -28,8 +28,8 @@ from tests.tiny_model import SUFFIX, dual_rows, mixture_row, write_mixture, writ
 
 pytest.importorskip("trl")
 
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import load_sft_recipe
+from safety_reasoning.train.training_quiet import quiet
 from safety_reasoning.train_verbs import app
 
 quiet()

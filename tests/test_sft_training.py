@@ -20,11 +20,11 @@ pytest.importorskip("trl")
 
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.sft import train_guard
-from safety_reasoning.train.sft_arguments import Devices, sft_config
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import SftRecipe, load_sft_recipe
-from safety_reasoning.train.sft_run import RunFolder
 from safety_reasoning.train.training import Trained
+from safety_reasoning.train.training_arguments import Devices, sft_config
+from safety_reasoning.train.training_folder import RunFolder
+from safety_reasoning.train.training_quiet import quiet
 
 quiet()
 

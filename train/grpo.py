@@ -14,12 +14,12 @@ from safety_reasoning.train.mine_read import MinedFolder, read_mined
 from safety_reasoning.train.preference_lengths import fit_prompts
 from safety_reasoning.train.preference_recipe import GrpoRecipe, as_training
 from safety_reasoning.train.reward_grpo import LABELS, reward_function
-from safety_reasoning.train.sft_arguments import lora_config, shared_settings, weights_dtype
-from safety_reasoning.train.sft_prepare import Prepared, prepare
-from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import ModelRecipe
 from safety_reasoning.train.sft_rows import row_tokenizer
 from safety_reasoning.train.training import Trained, finished, tune
+from safety_reasoning.train.training_arguments import lora_config, shared_settings, weights_dtype
+from safety_reasoning.train.training_prepare import Prepared, prepare
+from safety_reasoning.train.training_progress import StopAsked, TrainingProgress
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -91,7 +91,7 @@ def _trainer(prepared: Prepared, recipe: GrpoRecipe, rows: Rows, progress: Train
     from trl.trainer.grpo_config import GRPOConfig
 
     from safety_reasoning.train.grpo_trainer import GoingOn
-    from safety_reasoning.train.sft_trainer import MetricsFile, Steps
+    from safety_reasoning.train.training_callbacks import MetricsFile, Steps
 
     folder, guard = prepared.folder, prepared.base.weights(weights_dtype(recipe, prepared.devices))
     _check_reference(guard, recipe)

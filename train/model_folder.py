@@ -16,10 +16,10 @@ from safety_reasoning.place import replaced
 from safety_reasoning.train.model_load import embedded_file, read_weights
 from safety_reasoning.train.sft_lengths import Fitted
 from safety_reasoning.train.sft_recipe import EMBEDDED
-from safety_reasoning.train.sft_run import write_json
+from safety_reasoning.train.training_folder import write_json
 
 if TYPE_CHECKING:
-    from safety_reasoning.train.sft_prepare import Prepared
+    from safety_reasoning.train.training_prepare import Prepared
 
 _TOOLS = ("safety-reasoning", "torch", "transformers", "trl", "accelerate", "peft")
 _OF_A_RELEASE = ("repo", "name", "version", "commit", "manifest_sha256")

@@ -13,12 +13,12 @@ from safety_reasoning.train.mine_read import MinedFolder, read_mined
 from safety_reasoning.train.preference_lengths import FittedPairs, fit_pairs
 from safety_reasoning.train.preference_pairs import Paired, PairRules, pair_all
 from safety_reasoning.train.preference_recipe import DpoRecipe, as_training
-from safety_reasoning.train.sft_arguments import lora_config, processes, shared_settings, weights_dtype
-from safety_reasoning.train.sft_prepare import Prepared, prepare
-from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import ModelRecipe
 from safety_reasoning.train.sft_rows import row_tokenizer
 from safety_reasoning.train.training import Trained, finished, tune
+from safety_reasoning.train.training_arguments import lora_config, processes, shared_settings, weights_dtype
+from safety_reasoning.train.training_prepare import Prepared, prepare
+from safety_reasoning.train.training_progress import StopAsked, TrainingProgress
 
 PAIRS = "pairs/train.parquet"
 """In the run's folder: prompt, chosen and rejected as TRL reads them."""
@@ -110,7 +110,7 @@ def _trainer(
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    from safety_reasoning.train.sft_trainer import MetricsFile, Steps
+    from safety_reasoning.train.training_callbacks import MetricsFile, Steps
 
     dtype, folder = weights_dtype(recipe, prepared.devices), prepared.folder
     adapters = lora_config(recipe, prepared.layers)

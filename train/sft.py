@@ -6,13 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from safety_reasoning.train.metrics import reporters
-from safety_reasoning.train.sft_arguments import lora_config, weights_dtype
 from safety_reasoning.train.sft_lengths import Fitted
-from safety_reasoning.train.sft_prepare import Prepared, prepare, read_rows
-from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
 from safety_reasoning.train.sft_recipe import SftRecipe, TrainRecipe
 from safety_reasoning.train.sft_rows import Tokens
 from safety_reasoning.train.training import Trained, finished, tune
+from safety_reasoning.train.training_arguments import lora_config, weights_dtype
+from safety_reasoning.train.training_prepare import Prepared, prepare, read_rows
+from safety_reasoning.train.training_progress import StopAsked, TrainingProgress
 
 
 def train_guard(recipe: TrainRecipe, progress: TrainingProgress) -> Trained:
@@ -32,7 +32,8 @@ def _trainer(prepared: Prepared, fitted: Fitted, progress: TrainingProgress, sto
     from transformers import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from safety_reasoning.train.sft_trainer import MetricsFile, Steps, WeightedCollator, WeightedTrainer
+    from safety_reasoning.train.sft_trainer import WeightedCollator, WeightedTrainer
+    from safety_reasoning.train.training_callbacks import MetricsFile, Steps
 
     recipe, tokenizer = prepared.recipe.sft, prepared.base.tokenizer
     model = prepared.base.weights(weights_dtype(recipe, prepared.devices))

@@ -13,11 +13,11 @@ from safety_reasoning.errors import Stopped
 from safety_reasoning.hub.release import TRAINING, read_json
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.model_folder import write_guard
-from safety_reasoning.train.sft_arguments import processes
 from safety_reasoning.train.sft_lengths import Fitted, write_too_long
-from safety_reasoning.train.sft_prepare import Prepared
-from safety_reasoning.train.sft_progress import StopAsked, TrainingProgress
-from safety_reasoning.train.sft_run import RunFolder, write_json
+from safety_reasoning.train.training_arguments import processes
+from safety_reasoning.train.training_folder import RunFolder, write_json
+from safety_reasoning.train.training_prepare import Prepared
+from safety_reasoning.train.training_progress import StopAsked, TrainingProgress
 
 BuildTrainer = Callable[[StopAsked], Any]
 """A trainer of TRL that `StopAsked` can end."""

@@ -14,8 +14,8 @@ from typing import Any
 from safety_reasoning.builders.progress import Silent
 from safety_reasoning.train.metrics import read_metrics
 from safety_reasoning.train.sft import train_guard
-from safety_reasoning.train.sft_quiet import quiet
 from safety_reasoning.train.sft_recipe import ModelRecipe, SftRecipe, TrainRecipe
+from safety_reasoning.train.training_quiet import quiet
 
 WARM = 3
 """Steps that are not measured: kernels are compiled and memory is found in them."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from safety_reasoning.train.sft_progress import TrainingProgress
     from safety_reasoning.train.sft_recipe import ModelRecipe, Tried
     from safety_reasoning.train.training import Trained
+    from safety_reasoning.train.training_progress import TrainingProgress
 
 OutOption = Annotated[Path | None, typer.Option(help="The run's folder, in place of the recipe's.")]
 ModelOption = Annotated[str | None, typer.Option(help="The model to begin with, in place of the recipe's.")]
@@ -33,7 +33,7 @@ def tried(
 def ready() -> None:
     """See that the training libraries are there, and that they are quiet. Raises: UsageError naming the extra."""
     from safety_reasoning.train.model_load import need_train_extra
-    from safety_reasoning.train.sft_quiet import quiet
+    from safety_reasoning.train.training_quiet import quiet
 
     need_train_extra()
     quiet()
@@ -41,8 +41,8 @@ def ready() -> None:
 
 def train(model: "ModelRecipe", as_json: bool, run: "Callable[[TrainingProgress], Trained]") -> None:
     """Train with progress on stderr, and print what became of it, once for all processes."""
-    from safety_reasoning.train.sft_arguments import processes
-    from safety_reasoning.train.sft_display import TrainingDisplay
+    from safety_reasoning.train.training_arguments import processes
+    from safety_reasoning.train.training_display import TrainingDisplay
 
     main = processes().is_main_process
     with redirect_stdout(sys.stderr), TrainingDisplay(shown=main) as display:  # what libraries say is no data

@@ -9,8 +9,8 @@ from safety_reasoning import mine_verbs, mixture_verbs, preference_verbs
 from safety_reasoning.train_options import JsonOption, ModelOption, OutOption, StepsOption, ready, train, tried
 
 if TYPE_CHECKING:
-    from safety_reasoning.train.sft_progress import TrainingProgress
     from safety_reasoning.train.training import Trained
+    from safety_reasoning.train.training_progress import TrainingProgress
 
 app = typer.Typer(no_args_is_help=True, help="Train guards from a release.")
 app.add_typer(mixture_verbs.app)
@@ -39,7 +39,7 @@ def sft(
     ready()
 
     from safety_reasoning.train.sft import train_guard
-    from safety_reasoning.train.sft_mixture import make_ready
+    from safety_reasoning.train.training_mixture import make_ready
 
     def made_and_trained(display: "TrainingProgress") -> "Trained":
         make_ready(recipe, display, loaded)

@@ -12,12 +12,12 @@ from safety_reasoning.train.metrics import check_reporters
 from safety_reasoning.train.mixture_read import Mixture, read_mixture
 from safety_reasoning.train.model_load import BaseModel, embedded_file, open_base
 from safety_reasoning.train.model_template import guard_template
-from safety_reasoning.train.sft_arguments import Devices, find_devices, sft_config
 from safety_reasoning.train.sft_lengths import Fitted, fit
-from safety_reasoning.train.sft_progress import TrainingProgress
 from safety_reasoning.train.sft_recipe import EMBEDDED, TrainRecipe
 from safety_reasoning.train.sft_rows import row_tokenizer
-from safety_reasoning.train.sft_run import Run, RunFolder, describe
+from safety_reasoning.train.training_arguments import Devices, find_devices, sft_config
+from safety_reasoning.train.training_folder import Run, RunFolder, describe
+from safety_reasoning.train.training_progress import TrainingProgress
 
 if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig

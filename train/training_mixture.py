@@ -9,10 +9,10 @@ from safety_reasoning.train.mixture import make_mixture
 from safety_reasoning.train.mixture_read import read_mixture
 from safety_reasoning.train.mixture_recipe import MixtureRecipe, load_mixture_recipe
 from safety_reasoning.train.mixture_stated import STATED
-from safety_reasoning.train.sft_arguments import processes
-from safety_reasoning.train.sft_prepare import open_parts
-from safety_reasoning.train.sft_progress import TrainingProgress
 from safety_reasoning.train.sft_recipe import TrainRecipe
+from safety_reasoning.train.training_arguments import processes
+from safety_reasoning.train.training_prepare import open_parts
+from safety_reasoning.train.training_progress import TrainingProgress
 
 _DECIDING = ("mode", "trace", "sentences", "teachers", "choice", "keep_mismatched", "taxonomy", "seed")
 """Fields of [mixture] that its mixture.json states as they are, and that decide which rows there are."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from safety_reasoning.builders.progress import Progress
 from safety_reasoning.display import clock
-from safety_reasoning.train.sft_arguments import processes
+from safety_reasoning.train.training_arguments import processes
 
 
 class TrainingProgress(Progress, Protocol):
