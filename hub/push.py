@@ -49,7 +49,7 @@ class Pushed:
     tag: str | None
     """None for a pull request."""
     records: Mapping[str, int]
-    """Records by config as they were loaded back from the tag."""
+    """Records by config as they were loaded back from the tag, or from the pull request."""
 
 
 def prepare(
@@ -102,15 +102,15 @@ def carry_out(push: Push, say: Say) -> Pushed:
         commit = _commit(push, plan, plan.parent, say)
     say("comparing the files")
     compare_files(connection, commit, release)
-    if target.as_pull and plan.commits:
-        return Pushed(commit=commit, committed=True, tag=None, records={})
-    if plan.sets_tag:
-        say(f"setting the tag {plan.tag}")
-        connection.tag(plan.tag, commit, release.files)
-    say(f"reading back {plan.tag}")
-    compare_files(connection, plan.tag, release)
-    records = load_from_hub(target.repo, plan.tag, release.records, push.patience)
-    return Pushed(commit=commit, committed=plan.commits, tag=plan.tag, records=records)
+    tag = None if target.as_pull and plan.commits else plan.tag
+    if tag is not None and plan.sets_tag:
+        say(f"setting the tag {tag}")
+        connection.tag(tag, commit, release.files)
+    say(f"reading back {tag or commit}")
+    if tag is not None:
+        compare_files(connection, tag, release)
+    records = load_from_hub(target.repo, tag or commit, release.records, push.patience)
+    return Pushed(commit=commit, committed=plan.commits, tag=tag, records=records)
 
 
 def look(connection: Connection, branch: str, tag: str) -> Remote | None:

@@ -33,23 +33,23 @@ def compare_files(connection: Connection, revision: str, release: Release) -> No
         )
 
 
-def load_from_hub(repo: str, tag: str, records: Mapping[str, int], patience: Patience) -> Mapping[str, int]:
-    """Records by config as `load_dataset` gives them from the tag.
+def load_from_hub(repo: str, revision: str, records: Mapping[str, int], patience: Patience) -> Mapping[str, int]:
+    """Records by config as `load_dataset` gives them from a tag or a pull request.
 
     Raises: UsageError if one cannot be loaded or has another number of records than the release.
     """
-    counts = {name: _count(repo, tag, name, patience) for name in records}
+    counts = {name: _count(repo, revision, name, patience) for name in records}
     for name, count in counts.items():
         if count != records[name]:
             raise UsageError(
-                f"load_dataset gives {count} records of {name} from {repo} at {tag}, the release has {records[name]}",
+                f"load_dataset gives {count} records of {name} from {repo} at {revision}, not {records[name]}",
                 why="what the Hub gives is not what was pushed, though its hashes are the same",
-                fix=f"push again to read it back once more; if it stays so, do not use {tag}",
+                fix=f"push again to read it back once more; if it stays so, do not use {revision}",
             )
     return counts
 
 
-def _count(repo: str, tag: str, config: str, patience: Patience) -> int:
+def _count(repo: str, revision: str, config: str, patience: Patience) -> int:
     from datasets.exceptions import DatasetsError, SplitsVerificationError
 
     failures = (OSError, ValueError, httpx2.HTTPError, DatasetsError)
@@ -64,20 +64,20 @@ def _count(repo: str, tag: str, config: str, patience: Patience) -> int:
         reraise=True,
     )
     try:
-        return attempts(_loaded, repo, config, tag)
+        return attempts(_loaded, repo, config, revision)
     except failures as error:
         raise UsageError(
-            f"load_dataset does not give {config} of {repo} at {tag}",
+            f"load_dataset does not give {config} of {repo} at {revision}",
             why=f"{detail(error)} (the Hub states the right hash of every file)",
-            fix=f"push again: nothing is uploaded, it is only read back; if it stays so, do not use {tag}",
+            fix=f"push again: nothing is uploaded, it is only read back; if it stays so, do not use {revision}",
         ) from error
 
 
-def _loaded(repo: str, config: str, tag: str) -> int:
+def _loaded(repo: str, config: str, revision: str) -> int:
     """Fetched anew, in a cache of its own: copies of an earlier load would pass for what the Hub gives."""
     import datasets
 
-    options: dict[str, Any] = {"split": "train", "revision": tag, "download_mode": "force_redownload"}
+    options: dict[str, Any] = {"split": "train", "revision": revision, "download_mode": "force_redownload"}
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory(prefix="safety-reasoning-") as cache:
         return len(datasets.load_dataset(repo, config, cache_dir=cache, **options))

@@ -235,10 +235,14 @@ def test_a_pull_request_leaves_the_branch_alone_and_the_tag_follows_its_merge(
     main = seeded(pusher, "o/pulled", old_release)
     repo = pusher.hub.repo("o/pulled")
     for _ in range(2):  # the second finds the first one's
+        pusher.hub.plan()
         done = pusher.push(new_release, "o/pulled", as_pull=True)
         assert done.returncode == 0, done.err
         assert (repo.branches["main"], sorted(repo.tags), sorted(repo.pulls)) == (main, ["v0.1.0"], [1])
         assert pusher.hub.files("refs/pr/1", "o/pulled") == with_own(new_release)
+        assert "Pushed(commit='refs/pr/1', committed=True, tag=None, records={'content_safety': 6})" in done.out
+        fetched = [r.path for r in pusher.hub.since() if r.path.endswith(".parquet") and "/resolve/" in r.path]
+        assert [path.split("/resolve/")[1].split("/")[0] for path in fetched] == [repo.branches["refs/pr/1"]]
     merged = repo.merge(1)
     done = pusher.push(new_release, "o/pulled")
     assert done.returncode == 0, done.err

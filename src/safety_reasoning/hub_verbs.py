@@ -105,12 +105,13 @@ def _ask(prepared: "Push", *, yes: bool) -> None:
 
 def _show(prepared: "Push", pushed: "Pushed") -> None:
     repo, plan = prepared.plan.target.repo, prepared.plan
+    counts = "".join(f", {count} records of {name}" for name, count in pushed.records.items())
+    read = f"read back: {len(prepared.release.files)} files{counts}"
     if pushed.tag is None:
-        print(f"{repo}: {pushed.commit} holds {plan.tag}; merge it, then push again to set the tag")
+        print(f"{repo}: {pushed.commit} holds {plan.tag}; {read}\nmerge it, then push again to set the tag")
         return
     done = "pushed" if pushed.committed else "tagged" if plan.sets_tag else "there already"
-    counts = "".join(f", {count} records of {name}" for name, count in pushed.records.items())
-    print(f"{repo} {pushed.tag} {done}, at {pushed.commit[:8]}; read back: {len(prepared.release.files)} files{counts}")
+    print(f"{repo} {pushed.tag} {done}, at {pushed.commit[:8]}; {read}")
     if plan.kind == "dataset":
         print("load it with:")
         print(f'  from datasets import load_dataset; records = load_dataset("{repo}", revision="{pushed.tag}")')
