@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=options.pop("timeout", 100),
+            timeout=options.pop("timeout", 250),
             check=False,
             **options,
         )

@@ -13,7 +13,7 @@ def test_killed_before_anything_that_it_does_a_bump_leaves_one_of_two_releases_w
     release = make_release(tmp_path / "made", [content(1), content(2)], [topic(1)], version="1.0.0")
     (tmp_path / "work").mkdir()
     command = [sys.executable, "-m", "tests.bump_kills", str(release), str(tmp_path / "work")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["neither"], found["not mended"]) == ([], [])

@@ -102,8 +102,9 @@ def test_a_dead_server_is_passed_over_and_used_again_when_it_is_back(teacher: St
             replies = await one_by_one(asked, live, names, 10)
             seen = [alive.server.calls]
             await back.start(port)
-            await asyncio.sleep(1.1)  # it failed once, so it is passed over for a second
-            replies += await one_by_one(asked, live, names, 1)
+            while not back.calls:  # it failed, so it is passed over for a while
+                await asyncio.sleep(0.1)
+                replies += await one_by_one(asked, live, names, 1)
             seen.append(back.calls)
             replies += await asyncio.gather(*(live.ask(request(asked, f"prompt {next(names)}")) for _ in range(20)))
             assert {reply.status for reply in replies} == {Status.OK}
@@ -124,7 +125,7 @@ def test_a_busy_server_sends_its_calls_to_the_other_without_waiting(teacher: Sta
     asked = recipe(busy.url, free.url, attempts=3)
     replies = ask(asked, *(f"prompt {n}" for n in range(12)))
     assert {reply.status for reply in replies} == {Status.OK}
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
     assert busy.server.calls == 6  # those that were sent at once; none came back to it
     assert free.server.calls == 12
 

@@ -85,7 +85,7 @@ def _in_a_session(command: list[str]) -> tuple[str, int]:
     merged: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, start_new_session=True, **merged) as running:
         try:
-            out, _ = running.communicate(timeout=90)
+            out, _ = running.communicate(timeout=250)
         finally:
             if running.poll() is None:
                 os.killpg(running.pid, signal.SIGKILL)

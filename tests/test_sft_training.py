@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on_with_the_losses_it_would_have_had(place: Path) -> 
 
 
 def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 200
     while not path.is_file():
         assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
         time.sleep(0.005)

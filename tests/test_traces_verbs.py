@@ -116,9 +116,9 @@ def test_status_shows_a_run_at_work_and_after(tmp_path: Path, run: Run, teacher:
         assert (full["teacher"], full["step"], full["total"]) == ("a", "full", 1000)
         assert 0 < sum(line["in_flight"] for line in seen["lines"]) <= 4
         assert 0 < full["done"] <= full["replies"] < 1000
-        assert 1 < full["rate_per_s"] < 40
+        assert 0 < full["rate_per_s"] < 80
         assert full["eta_s"] == pytest.approx((full["total"] - full["done"]) / full["rate_per_s"])
-        assert 0.1 <= full["mean_latency_s"] < 10
+        assert full["mean_latency_s"] >= 0.1
         assert seen["spent"]["calls"] >= full["replies"]
         text = run("traces", "status", tmp_path / "store.sqlite").stdout.splitlines()
         assert text[0].startswith("teacher  step")
@@ -178,10 +178,10 @@ def test_status_is_that_of_the_run_at_work_before_its_first_reply(tmp_path: Path
     path = recipe(tmp_path, openai_teacher("a", live.url, concurrency=4), rows=200)
     with working(path, live, calls=60):
         pass
-    live.server.script = Script(delay_s=6.0)
+    live.server.script = Script(delay_s=90.0)
     recipe(tmp_path, openai_teacher("a", live.url, concurrency=3), rows=200)
     with working(path, live, calls=live.server.calls + 3):
-        deadline = time.monotonic() + 4  # before the first reply
+        deadline = time.monotonic() + 60  # before the first reply
         told = shown(run, "status", path)
         while time.monotonic() < deadline and sum(line["in_flight"] for line in told["lines"]) != 3:
             told = shown(run, "status", path)

@@ -245,16 +245,15 @@ def test_closing_does_not_wait_for_ever_for_a_model_that_is_being_loaded(monkeyp
     loaded = threading.Event()
 
     def load(teacher: EngineRecipe) -> Engine:
-        loaded.wait(60)
+        loaded.wait()
         return Scripted()
 
     async def interrupted(live: VllmTeacher) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(live.ask(request("1 x")), 0.1)
 
-    started = time.monotonic()
     using(recipe(), interrupted, load)
-    assert time.monotonic() - started < 5
+    assert not loaded.is_set()
     loaded.set()
 
 
