@@ -6,7 +6,6 @@ As a script it makes the picture of the review page again, from the store of the
     python -m tests.browser docs/review.png
 """
 
-import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 expect.set_options(timeout=20_000)  # ms; a busy machine is slow, not wrong
 
@@ -42,18 +41,6 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-
-
-def open_review(context: BrowserContext, address: str, reviewer: str) -> Page:
-    """The review page in a new tab, the name typed in, at its first trace."""
-    page = context.new_page()
-    page.goto(address)
-    expect(page.locator("#ask")).to_be_visible()
-    page.keyboard.type(reviewer)
-    page.keyboard.press("Enter")
-    expect(page.locator("#ask")).to_be_hidden()
-    expect(page.locator("#place")).to_have_text(re.compile(r"Trace \d+ of"))
-    return page
 
 
 def picture(out: Path) -> None:
