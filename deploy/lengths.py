@@ -10,7 +10,8 @@ import polars as pl
 from safety_reasoning.builders.calls import Status
 from safety_reasoning.errors import UsageError
 from safety_reasoning.eval.benchmarks.item import Subject
-from safety_reasoning.eval.runs.folder import read_run
+from safety_reasoning.eval.runs.folder import Run, read_run
+from safety_reasoning.hub.remote import printable
 
 UNMEASURED = {True: 1024, False: 64}
 """By whether the guard reasons: an efficient trace has tens of tokens, a full one hundreds; a verdict about 15."""
@@ -25,6 +26,8 @@ class Allowance:
     max_tokens: int
     replies: int = 0
     """How many it was measured on; 0: it is the default."""
+    models: tuple[str, ...] = ()
+    """Whose they are, as the runs name them: whether that is the guard that is deployed, its reader can tell."""
     quantile: float | None = None
     margin: float | None = None
     at_quantile: int | None = None
@@ -38,7 +41,8 @@ class Allowance:
             return f"{self.max_tokens}: the default, not measured (give --run)"
         return (
             f"{self.max_tokens}: {self.at_quantile} tokens of trace and answer at the quantile {self.quantile:g} of "
-            f"{self.replies} replies (longest {self.longest}), and {self.margin:.0%} more"
+            f"{self.replies} replies of {' and '.join(map(printable, self.models))} (longest {self.longest}), "
+            f"and {self.margin:.0%} more"
         )
 
 
@@ -54,7 +58,8 @@ def measured_allowance(runs: Sequence[Path], *, reasoning: bool, quantile: float
         quantile is not known.
     """
     names = ", ".join(str(run) for run in runs)
-    rows = _counted(runs)
+    read = [read_run(run) for run in runs]
+    rows = _counted(read)
     if not rows.height:
         raise UsageError(
             f"no reply in {names} says how long it is",
@@ -74,12 +79,13 @@ def measured_allowance(runs: Sequence[Path], *, reasoning: bool, quantile: float
             why=f"they met the runs' own token limit, so the length at the quantile {quantile:g} is not known",
             fix="run again with a larger max_tokens, or give a smaller --quantile",
         )
-    return _allowance(rows["tokens"].to_list(), quantile, margin)
+    models = tuple(sorted({str(run.stated.get("model") or run.stated.get("guard")) for run in read}))
+    return _allowance(rows["tokens"].to_list(), models, quantile, margin)
 
 
-def _counted(runs: Sequence[Path]) -> pl.DataFrame:
+def _counted(runs: Sequence[Run]) -> pl.DataFrame:
     """Replies to prompts and responses with their tokens; a rule without a model spends none and says nothing."""
-    rows = pl.concat([read_run(run).rows for run in runs]).filter(
+    rows = pl.concat([run.rows for run in runs]).filter(
         pl.col("subject").is_in([Subject.PROMPT.value, Subject.RESPONSE.value])
         & pl.col("status").is_in([Status.OK.value, Status.TRUNCATED.value])
     )
@@ -87,12 +93,13 @@ def _counted(runs: Sequence[Path]) -> pl.DataFrame:
     return rows.with_columns(tokens.alias("tokens")).filter(pl.col("tokens") > 0)
 
 
-def _allowance(tokens: list[int], quantile: float, margin: float) -> Allowance:
+def _allowance(tokens: list[int], models: tuple[str, ...], quantile: float, margin: float) -> Allowance:
     lengths = sorted(tokens)
     at = lengths[min(len(lengths) - 1, math.ceil(quantile * len(lengths)) - 1)]  # so many have room, no fewer
     return Allowance(
         max_tokens=max(1, math.ceil(at * (1 + margin))),
         replies=len(lengths),
+        models=models,
         quantile=quantile,
         margin=margin,
         at_quantile=at,

@@ -67,7 +67,9 @@ def write_guard(folder: Path, mode: str = "dual", *, switch: dict[str, str] | No
     return folder
 
 
-def write_lengths(folder: Path, lengths: Sequence[tuple[int, int]], *, status: str = "ok", cut: int = 0) -> Path:
+def write_lengths(
+    folder: Path, lengths: Sequence[tuple[int, int]], *, status: str = "ok", cut: int = 0, model: str = "a-guard-small"
+) -> Path:
     """A run with a reply for each (tokens of the trace, tokens of the answer), the first `cut` of them cut off."""
     row = dict.fromkeys(SCHEMA) | {"task": "t", "generation": 0, "subject": "prompt", "positive": True, "chars": 1}
     rows = [
@@ -76,5 +78,5 @@ def write_lengths(folder: Path, lengths: Sequence[tuple[int, int]], *, status: s
         | {"trace_tokens": trace, "answer_tokens": answer}
         for n, (trace, answer) in enumerate(lengths)
     ]
-    write_run(folder, {"guard": "ours"}, pl.DataFrame(rows, schema=SCHEMA))
+    write_run(folder, {"guard": "ours", "model": model}, pl.DataFrame(rows, schema=SCHEMA))
     return folder

@@ -152,6 +152,16 @@ def test_a_limit_covers_the_quantile_of_trace_and_answer_and_the_margin(tmp_path
     assert {prompt["max_tokens"] for prompt in written["prompts"]["prompts"]} == {1098}  # (900 + 15) × 1.2
     stated = json.loads((tmp_path / "rails" / "export.json").read_text(encoding="utf-8"))["max_tokens"]
     assert (stated["at_quantile"], stated["longest"], stated["replies"]) == (915, 1015, 100)
+    assert stated["models"] == ["a-guard-small"]
+
+
+def test_a_runs_model_of_any_name_stays_in_its_comment(tmp_path: Path) -> None:
+    lengths = write_lengths(tmp_path / "run", [(50, 15)] * 9, model="x\nrails: []\u2028rails: []")
+    written = export(tmp_path, *("--guard", "g", "--run", lengths))
+    assert written["config"]["rails"] != []
+    assert (
+        "9 replies of x\\u000arails: []\\u2028rails: [] (longest 65)" in (tmp_path / "rails" / "config.yml").read_text()
+    )
 
 
 @pytest.mark.parametrize(
