@@ -11,7 +11,7 @@ from safety_reasoning.builders.calls import Status
 from safety_reasoning.errors import UsageError
 from safety_reasoning.eval.benchmarks.item import Subject
 from safety_reasoning.eval.runs.folder import Run, read_run
-from safety_reasoning.hub.remote import printable
+from safety_reasoning.printable import printable
 
 UNMEASURED = {True: 1024, False: 64}
 """By whether the guard reasons: an efficient trace has tens of tokens, a full one hundreds; a verdict about 15."""

@@ -10,7 +10,8 @@ from typing import Any
 from safety_reasoning.hub.diff import ConfigDiff, Diff
 from safety_reasoning.hub.diff_rows import Flip, TraceChange
 from safety_reasoning.hub.diff_schema import SchemaChange
-from safety_reasoning.hub.diff_text import became, counted, plain
+from safety_reasoning.hub.diff_text import became, counted
+from safety_reasoning.printable import printable
 
 Notes = Mapping[str, list[str]]
 """Sentences by heading: Added, Changed, Removed; a heading without any is left away."""
@@ -103,7 +104,7 @@ def _records(count: int) -> str:
 
 def code(text: str) -> str:
     """The text as a code span, in which no markup is read: fenced by more backticks than it holds in a row."""
-    line = plain(text) or " "
+    line = printable(text) or " "
     fence = "`" * (1 + max((len(ticks) for ticks in _TICKS.findall(line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") or (line != line.strip() and line.strip()) else ""
     return f"{fence}{pad}{line}{pad}{fence}"

@@ -7,6 +7,7 @@ from safety_reasoning.hub.diff import Compared, ConfigDiff, Diff
 from safety_reasoning.hub.diff_rows import Flip, RowChanges, TraceChange
 from safety_reasoning.hub.diff_schema import SchemaChange
 from safety_reasoning.hub.rows_samples import RowSample, Value
+from safety_reasoning.printable import printable
 
 
 def as_text(diff: Diff) -> str:
@@ -18,11 +19,11 @@ def _lines(diff: Diff) -> Iterator[str]:
     for word, side in (("old", diff.old), ("new", diff.new)):
         yield f"{word}: {_side(side)}"
         for one in side.unreadable:
-            yield f"  not read: {plain(one.file)}, {counted(len(one.lines), 'line')}: {listed(one.lines)}"
+            yield f"  not read: {printable(one.file)}, {counted(len(one.lines), 'line')}: {listed(one.lines)}"
     for config in diff.configs:
         yield from _config(config)
     if diff.beside:
-        yield f"beside the rows: {', '.join(map(plain, diff.beside))}"
+        yield f"beside the rows: {', '.join(map(printable, diff.beside))}"
     yield conclusion(diff)
 
 
@@ -37,7 +38,7 @@ def conclusion(diff: Diff) -> str:
 
 def _side(side: Compared) -> str:
     told = [f"version {side.version}" if side.version else "no version"]
-    return f"{plain(side.named)} ({', '.join([*told, *([f'commit {side.commit}'] if side.commit else [])])})"
+    return f"{printable(side.named)} ({', '.join([*told, *([f'commit {side.commit}'] if side.commit else [])])})"
 
 
 def _config(config: ConfigDiff) -> Iterator[str]:
@@ -56,14 +57,14 @@ def _config(config: ConfigDiff) -> Iterator[str]:
 def schema_change(change: SchemaChange) -> str:
     """A change of schema in words."""
     if not change.old:
-        return f"{change.kind}: {plain(change.column)}" if change.column else change.kind
-    named = "" if change.kind == "column renamed" else f" of {plain(change.column)}"
-    return f"{change.kind}{named}: {plain(change.old)} → {plain(change.new)}"
+        return f"{change.kind}: {printable(change.column)}" if change.column else change.kind
+    named = "" if change.kind == "column renamed" else f" of {printable(change.column)}"
+    return f"{change.kind}{named}: {printable(change.old)} → {printable(change.new)}"
 
 
 def _counts(rows: RowChanges) -> Iterator[str]:
     for name, count in rows.columns.items():
-        yield f"{plain(name)} changed in {counted(count, 'row')}"
+        yield f"{printable(name)} changed in {counted(count, 'row')}"
     for flip in (*rows.labels, *rows.mismatches):
         yield flipped(flip)
     for change in rows.traces:
@@ -75,7 +76,7 @@ def _counts(rows: RowChanges) -> Iterator[str]:
 
 def flipped(flip: Flip) -> str:
     """A flip in words."""
-    return f"{plain(flip.column)}: {flip.old or 'null'} → {flip.new or 'null'} in {counted(flip.rows, 'row')}"
+    return f"{printable(flip.column)}: {flip.old or 'null'} → {flip.new or 'null'} in {counted(flip.rows, 'row')}"
 
 
 def traces(change: TraceChange) -> str:
@@ -99,7 +100,7 @@ def _samples(rows: RowChanges) -> Iterator[str]:
         for sample in samples:
             yield f"{word} {_sample(sample)}"
             for change in sample.changes:
-                yield f"  {plain(change.column)}: {literal(change.old)} → {literal(change.new)}"
+                yield f"  {printable(change.column)}: {literal(change.old)} → {literal(change.new)}"
 
 
 def _sample(sample: RowSample) -> str:
@@ -118,14 +119,4 @@ def listed(numbers: tuple[int, ...], most: int = 10) -> str:
 
 def literal(value: Value) -> str:
     """A value as JSON writes it, on one line, in characters that only show themselves."""
-    return plain(json.dumps(value, ensure_ascii=False))
-
-
-def plain(text: str) -> str:
-    r"""The text with every character that is not to be seen (controls, direction marks, surrogates) as \uXXXX."""
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return printable(json.dumps(value, ensure_ascii=False))

@@ -7,7 +7,8 @@ from typing import Literal
 from safety_reasoning.errors import UsageError
 from safety_reasoning.hub.folder import LocalFile
 from safety_reasoning.hub.release import TRAINING, Release, version_of
-from safety_reasoning.hub.remote import KEPT, Branch, Kind, Remote, differences, printable, same_files
+from safety_reasoning.hub.remote import KEPT, Branch, Kind, Remote, differences, same_files
+from safety_reasoning.printable import printable
 from safety_reasoning.train.mixture_stated import STATED as MIXTURE
 
 

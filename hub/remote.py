@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from safety_reasoning.hub.folder import LocalFile
+from safety_reasoning.printable import printable
 
 Kind = Literal["dataset", "model"]
 KEPT = (".gitattributes",)
@@ -83,8 +84,3 @@ def changes(old: Tree, new: Tree) -> list[str]:
         elif old[name] != new[name]:
             told.append(f"{printable(name)} was changed")
     return told
-
-
-def printable(name: str) -> str:
-    """A file's name for a terminal: what is on the Hub may have any name."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in name)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from safety_reasoning.hub.remote import printable
 from safety_reasoning.hub.safetensors import header_bytes
+from safety_reasoning.printable import printable
 
 _SHAPES: Mapping[str, bytes] = {
     "a Hugging Face token": rb"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}",

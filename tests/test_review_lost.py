@@ -2,27 +2,35 @@
 
 import signal
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from safety_reasoning.builders.recipe import load_recipe
 from tests.browser import needs_chromium
 from tests.review_tabs import open_review, press, saved, shows
-from tests.reviews import fill, marks_in, review_recipe, reviewing, teacher_says
+from tests.reviews import Served, fill, marks_in, review_recipe, reviewing, teacher_says
 
 pytest_plugins = ["tests.browser_fixture"]
 pytestmark = [pytest.mark.browser, needs_chromium]
 
 
+@contextmanager
+def read_by_anna(folder: Path, context: BrowserContext) -> Iterator[tuple[Path, Served, Page]]:
+    """A recipe of 21 traces, its page, and a tab in which Anna is at the first of them."""
+    recipe = review_recipe(folder)
+    fill(recipe, teacher_says)
+    with reviewing(recipe) as served:
+        yield recipe, served, open_review(context, served.address, "Anna")
+
+
 def test_kill_9_after_saved_loses_nothing_and_what_was_not_saved_is_sent_to_the_next_server(
     tmp_path: Path, context: BrowserContext
 ) -> None:
-    recipe = review_recipe(tmp_path)
-    fill(recipe, teacher_says)
-    with reviewing(recipe) as served:
-        page = open_review(context, served.address, "Anna")
+    with read_by_anna(tmp_path, context) as (recipe, served, page):
         press(page, "l", "Enter")
         saved(page, 1)
         shows(page, 2, 21)
@@ -44,10 +52,7 @@ def test_kill_9_after_saved_loses_nothing_and_what_was_not_saved_is_sent_to_the_
 def test_a_store_that_cannot_be_written_is_told_and_the_mark_is_saved_when_it_can(
     tmp_path: Path, context: BrowserContext
 ) -> None:
-    recipe = review_recipe(tmp_path)
-    fill(recipe, teacher_says)
-    with reviewing(recipe) as served:
-        page = open_review(context, served.address, "Anna")
+    with read_by_anna(tmp_path, context) as (recipe, _, page):
         other = sqlite3.connect(load_recipe(recipe).release.store)
         other.execute("BEGIN IMMEDIATE")
         press(page, "l", "Enter")

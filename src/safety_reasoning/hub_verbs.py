@@ -84,7 +84,7 @@ def _say(text: str) -> None:
 
 def _show_plan(prepared: "Push", to: Any) -> None:
     from safety_reasoning.hub.plan import lines
-    from safety_reasoning.hub.remote import printable
+    from safety_reasoning.printable import printable
 
     for line in lines(prepared.plan, prepared.release.files):
         print(line, file=to)

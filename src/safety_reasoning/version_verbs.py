@@ -107,13 +107,13 @@ def import_(
 
 
 def _show_import(done: "Imported", out: Path) -> None:
-    from safety_reasoning.hub.diff_text import plain
+    from safety_reasoning.printable import printable
 
     for deviation in done.deviations:
-        print(f"the source deviates: {plain(deviation)}")
+        print(f"the source deviates: {printable(deviation)}")
     for file in done.manifest["sources"][0]["files"]:
         ignored = (
-            f"; columns that are no teacher's: {', '.join(map(plain, c))}" if (c := file["ignored_columns"]) else ""
+            f"; columns that are no teacher's: {', '.join(map(printable, c))}" if (c := file["ignored_columns"]) else ""
         )
         print(f"read: {file['name']}, {file['rows']} rows{ignored}")
     for config, count in done.loaded.items():
