@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from safety_reasoning.review.marks import KEYS, Findings
 from tests.browser import needs_chromium
@@ -169,3 +169,21 @@ def test_the_page_fits_a_width_of_400_and_can_be_used_without_keys(
     page.get_by_role("button", name="Undo").tap()
     expect(page.locator("#status")).to_contain_text("not marked any more")
     narrow.close()
+
+
+def test_a_late_word_of_an_old_mark_does_not_cover_what_was_said_since(
+    review: tuple[Served, Path], context: BrowserContext
+) -> None:
+    held: list[Route] = []
+    context.route("**/api/findings/**", lambda route: held.append(route))
+    page = open_review(context, review[0].address, "Late")
+    with page.expect_request("**/api/findings/**"):
+        press(page, "c", "Enter")
+    saved(page, 1)
+    shows(page, 2, 21)
+    press(page, "l")
+    expect(page.locator("#status")).to_have_text("label leak: chosen")
+    with page.expect_response("**/api/findings/**"):
+        held[0].continue_()
+    page.wait_for_timeout(300)  # ms, for what the page would say of it
+    assert page.locator("#status").text_content() == "label leak: chosen"
